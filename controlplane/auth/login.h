@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Logins and CONNECTs in the auth process, from an edge's message to the session process and back.
+#pragma once
+
+#include "controlplane/proc/child.h"
+
+struct logins;
+
+// 0 or -errno. Asks for the cookie secret; logins wait until it is there.
+int logins_start(struct child *child, struct logins **out);
+void logins_free(struct logins *logins);
+
+// Messages of an edge. Non-zero: the content is not valid, the edge is ended.
+int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_login *msg);
+int logins_connect(struct logins *logins, struct ipc_chan *edge, const struct ipc_connect *msg);
+// The session process' answer to a new session.
+int logins_created(struct logins *logins, const struct ipc_session_created *msg);
+
+void logins_session_up(struct logins *logins);
+// What this edge asked for is answered to nobody.
+void logins_edge_down(struct logins *logins, unsigned index);

@@ -1,0 +1,463 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// TCP connections of the edge: listeners, accept, events, clocks, end; called by edge.c.
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "conn_int.h"
+#include "controlplane/proc/log.h"
+
+#define ACCEPTS_A_WAKEUP 16
+#define SOURCES 4096u
+#define SOURCE_MIN 64u // connections that one address may always have
+#define AUTH_TIMEOUT_S 240 // when the configuration sets none
+#define LINGER_S 2
+#define LINGER_BYTES_MAX (64 * 1024)
+
+struct listener {
+	struct listener *next;
+	struct edge_conns *owner;
+	unsigned index;
+	int fd;
+	struct event *event;
+};
+
+static void listeners_update(struct edge_conns *conns);
+
+// --- clocks ---
+
+static void timespec_in(struct timespec *ts, unsigned seconds) {
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_sec += seconds;
+}
+
+static bool before(const struct timespec *a, const struct timespec *b) {
+	return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
+}
+
+// The timer stands at the earlier of the two deadlines.
+static void timer_set(struct conn *conn) {
+	const struct timespec *deadline = &conn->auth_deadline;
+	struct timespec now;
+	struct timeval wait;
+
+	if (conn->step_deadline.tv_sec != 0 && before(&conn->step_deadline, deadline))
+		deadline = &conn->step_deadline;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	wait.tv_sec = deadline->tv_sec - now.tv_sec;
+	wait.tv_usec = (deadline->tv_nsec - now.tv_nsec) / 1000;
+	if (wait.tv_usec < 0) {
+		wait.tv_sec--;
+		wait.tv_usec += 1000000;
+	}
+	if (wait.tv_sec < 0)
+		wait = (struct timeval){0};
+	evtimer_add(conn->timer, &wait);
+}
+
+void conn_step_within(struct conn *conn, unsigned seconds) {
+	if (seconds == 0)
+		conn->step_deadline = (struct timespec){0};
+	else
+		timespec_in(&conn->step_deadline, seconds);
+	timer_set(conn);
+}
+
+static void on_timer(int fd, short what, void *arg) {
+	conn_timeout(arg);
+}
+
+// --- events ---
+
+static void on_linger(struct conn *conn) {
+	uint8_t data[4096];
+	ssize_t n, total = 0;
+
+	while (total < LINGER_BYTES_MAX) {
+		n = recv(conn->fd, data, sizeof(data), 0);
+		if (n < 0 && errno == EAGAIN) {
+			conn_wait(conn, CONN_LINGER, EV_READ);
+			return;
+		}
+		if (n <= 0)
+			break;
+		total += n;
+	}
+	conn_close(conn, NULL);
+}
+
+static void on_event(int fd, short what, void *arg) {
+	struct conn *conn = arg;
+
+	conn->waiting = 0;
+	switch (conn->state) {
+	case CONN_HELLO:
+		conn_hello(conn);
+		break;
+	case CONN_HANDSHAKE:
+		conn_handshake(conn);
+		break;
+	case CONN_READ:
+		conn_read(conn);
+		break;
+	case CONN_WRITE:
+		conn_write(conn);
+		break;
+	case CONN_LINGER:
+		on_linger(conn);
+		break;
+	case CONN_SIGN:
+	case CONN_ASK:
+		break;
+	}
+}
+
+void conn_wait(struct conn *conn, enum conn_state state, short what) {
+	conn->state = state;
+	if (conn->waiting == what)
+		return;
+	if (conn->waiting != 0)
+		event_del(conn->event);
+	conn->waiting = what;
+	if (what == 0)
+		return;
+	event_assign(conn->event, child_base(conn->owner->child), conn->fd, what, on_event, conn);
+	if (event_add(conn->event, NULL) != 0)
+		conn_step_within(conn, 1); // no memory: the timer closes it
+}
+
+// --- end ---
+
+static void conn_free(struct conn *conn) {
+	struct edge_conns *conns = conn->owner;
+
+	conn_handshake_abort(conn);
+	conn_answered(conn);
+	LIST_REMOVE(conn, link);
+	conns->slots[conn->slot] = NULL;
+	conns->nb_conns--;
+	conns->sources[conn->source]--;
+	if (conn->event != NULL)
+		event_free(conn->event);
+	if (conn->timer != NULL)
+		event_free(conn->timer);
+	if (conn->ssl != NULL)
+		wolfSSL_free(conn->ssl); // wipes its keys
+	wolfSSL_ERR_clear_error(); // the library's list of errors is no use to the next one
+	tls_cert_unref(conn->cert);
+	http_reader_free(conn->reader);
+	buf_reset(&conn->rest);
+	buf_reset(&conn->out);
+	close(conn->fd);
+	explicit_bzero(conn, sizeof(*conn));
+	free(conn);
+	listeners_update(conns);
+}
+
+void conn_close(struct conn *conn, const char *why) {
+	if (why != NULL)
+		log_debug("closed", "remote=%s why=%s", conn->remote_text, log_value(why));
+	conn_free(conn);
+}
+
+void conn_handed_over(struct conn *conn) {
+	conn_free(conn);
+}
+
+// close() with bytes unread would reset the connection and with it our last words.
+void conn_linger(struct conn *conn) {
+	if (shutdown(conn->fd, SHUT_WR) != 0) {
+		conn_close(conn, NULL);
+		return;
+	}
+	timespec_in(&conn->auth_deadline, LINGER_S);
+	conn_step_within(conn, 0);
+	conn_wait(conn, CONN_LINGER, EV_READ);
+}
+
+// --- begin ---
+
+static void addr_set(struct abi_addr *addr, uint16_t *port, const struct sockaddr_storage *ss) {
+	const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)ss;
+	const struct sockaddr_in *v4 = (const struct sockaddr_in *)ss;
+
+	memset(addr, 0, sizeof(*addr));
+	*port = 0;
+	if (ss->ss_family == AF_INET6) {
+		memcpy(addr->bytes, &v6->sin6_addr, 16);
+		*port = ntohs(v6->sin6_port);
+	} else if (ss->ss_family == AF_INET) {
+		addr->bytes[10] = addr->bytes[11] = 0xff;
+		memcpy(addr->bytes + 12, &v4->sin_addr, 4);
+		*port = ntohs(v4->sin_port);
+	}
+}
+
+static bool addr_is_v4(const struct abi_addr *addr) {
+	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+	return memcmp(addr->bytes, mapped, sizeof(mapped)) == 0;
+}
+
+static void remote_text_set(struct conn *conn) {
+	char text[INET6_ADDRSTRLEN];
+
+	if (addr_is_v4(&conn->remote)) {
+		inet_ntop(AF_INET, conn->remote.bytes + 12, text, sizeof(text));
+		snprintf(conn->remote_text, sizeof(conn->remote_text), "%s:%u", text,
+			conn->remote_port);
+	} else {
+		inet_ntop(AF_INET6, conn->remote.bytes, text, sizeof(text));
+		snprintf(conn->remote_text, sizeof(conn->remote_text), "[%s]:%u", text,
+			conn->remote_port);
+	}
+}
+
+// One household or host is one source: an IPv4 address, an IPv6 /64. Mixed with a random key, so
+// that nobody can choose whose bucket he shares.
+static uint16_t source_of(const struct edge_conns *conns, const struct abi_addr *addr) {
+	const uint8_t *bytes = addr_is_v4(addr) ? addr->bytes + 8 : addr->bytes;
+	uint64_t v;
+
+	memcpy(&v, bytes, sizeof(v));
+	v ^= conns->source_key;
+	v *= 0x9e3779b97f4a7c15u;
+	v ^= v >> 32;
+	v *= 0xd6e8feb86659fd93u;
+	return (uint16_t)(v >> 52) % SOURCES;
+}
+
+static unsigned source_max(const struct edge_conns *conns) {
+	unsigned quarter = child_cfg(conns->child)->connections_per_edge / 4;
+
+	return quarter > SOURCE_MIN ? quarter : SOURCE_MIN;
+}
+
+static int slot_find(struct edge_conns *conns) {
+	static uint32_t from; // spreads: a slot rests before it is used again
+
+	for (uint32_t i = 0; i < conns->nb_slots; i++) {
+		uint32_t slot = (from + i) % conns->nb_slots;
+
+		if (conns->slots[slot] == NULL) {
+			from = slot + 1;
+			return (int)slot;
+		}
+	}
+	return -1;
+}
+
+static int conn_events(struct conn *conn) {
+	const struct cfg *cfg = child_cfg(conn->owner->child);
+
+	conn->event = event_new(child_base(conn->owner->child), conn->fd, EV_READ, on_event, conn);
+	conn->timer = evtimer_new(child_base(conn->owner->child), on_timer, conn);
+	if (conn->event == NULL || conn->timer == NULL)
+		return -ENOMEM;
+	timespec_in(&conn->auth_deadline, cfg->auth.timeout ? cfg->auth.timeout : AUTH_TIMEOUT_S);
+	return 0;
+}
+
+// Takes the socket over.
+static void conn_new(struct edge_conns *conns, int fd, const struct sockaddr_storage *remote) {
+	const struct cfg *cfg = child_cfg(conns->child);
+	struct sockaddr_storage local = {0};
+	socklen_t len = sizeof(local);
+	struct conn *conn = calloc(1, sizeof(*conn));
+	int slot = slot_find(conns);
+	const int on = 1;
+
+	if (conn == NULL || slot < 0)
+		goto fail;
+	conn->owner = conns;
+	conn->fd = fd;
+	conn->slot = (uint32_t)slot;
+	addr_set(&conn->remote, &conn->remote_port, remote);
+	remote_text_set(conn);
+	conn->source = source_of(conns, &conn->remote);
+	if (conns->sources[conn->source] >= source_max(conns)) {
+		conns->counters.refused_source++;
+		log_debug(
+			"refused", "remote=%s why=\"too many of this source\"", conn->remote_text);
+		goto fail;
+	}
+	if (getsockname(fd, (struct sockaddr *)&local, &len) != 0)
+		goto fail;
+	addr_set(&conn->local, &conn->local_port, &local);
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	conns->counters.accepted++;
+	conns->sources[conn->source]++;
+	conns->slots[slot] = conn;
+	conns->nb_conns++;
+	LIST_INSERT_HEAD(&conns->list, conn, link);
+	if (conn_events(conn) != 0) {
+		conn_close(conn, "no memory");
+		return;
+	}
+	conn_step_within(conn, cfg->auth.header_timeout);
+	conn_hello(conn);
+	return;
+fail:
+	free(conn);
+	close(fd);
+}
+
+static void on_accept(int fd, short what, void *arg) {
+	struct listener *listener = arg;
+	struct edge_conns *conns = listener->owner;
+
+	for (int i = 0; i < ACCEPTS_A_WAKEUP; i++) {
+		struct sockaddr_storage remote = {0};
+		socklen_t len = sizeof(remote);
+		int client;
+
+		if (conns->nb_conns >= child_cfg(conns->child)->connections_per_edge)
+			break;
+		client = accept4(
+			fd, (struct sockaddr *)&remote, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (client < 0)
+			break; // another edge was faster, or out of descriptors
+		conn_new(conns, client, &remote);
+	}
+	listeners_update(conns);
+}
+
+// --- listeners ---
+
+// Full, or without certificates: others accept, or the backlog waits.
+static void listeners_update(struct edge_conns *conns) {
+	bool want = edge_tls_ready(edge_of(conns->child)->tls) &&
+		conns->nb_conns < child_cfg(conns->child)->connections_per_edge;
+	struct listener *listener;
+
+	if (want == conns->listening)
+		return;
+	conns->listening = want;
+	for (listener = conns->listeners; listener != NULL; listener = listener->next) {
+		if (want)
+			event_add(listener->event, NULL);
+		else
+			event_del(listener->event);
+	}
+}
+
+// A listener that comes again (the supervisor sends all after a reload) replaces the old one.
+static void listener_drop(struct edge_conns *conns, unsigned index) {
+	struct listener **at = &conns->listeners;
+
+	while (*at != NULL) {
+		struct listener *listener = *at;
+
+		if (listener->index != index) {
+			at = &listener->next;
+			continue;
+		}
+		*at = listener->next;
+		event_free(listener->event);
+		close(listener->fd);
+		free(listener);
+	}
+}
+
+void edge_conns_listener(struct child *child, unsigned index, int fd) {
+	struct edge_conns *conns = edge_of(child)->conns;
+	struct listener *listener = calloc(1, sizeof(*listener));
+
+	evutil_make_socket_nonblocking(fd);
+	if (listener != NULL)
+		listener->event = event_new(
+			child_base(child), fd, EV_READ | EV_PERSIST, on_accept, listener);
+	if (listener == NULL || listener->event == NULL) {
+		log_error("listener", "text=\"no memory\"");
+		free(listener);
+		close(fd);
+		return;
+	}
+	// One entry of the configuration may have two sockets: an IPv4 and an IPv6 one.
+	listener->owner = conns;
+	listener->index = index;
+	listener->fd = fd;
+	listener->next = conns->listeners;
+	conns->listeners = listener;
+	if (conns->listening)
+		event_add(listener->event, NULL);
+	listeners_update(conns);
+}
+
+// --- all ---
+
+// Slots only grow: questions name them.
+static int slots_grow(struct edge_conns *conns, unsigned n) {
+	struct conn **slots;
+
+	if (n <= conns->nb_slots)
+		return 0;
+	slots = reallocarray(conns->slots, n, sizeof(*slots));
+	if (slots == NULL)
+		return -ENOMEM;
+	memset(slots + conns->nb_slots, 0, (n - conns->nb_slots) * sizeof(*slots));
+	conns->slots = slots;
+	conns->nb_slots = n;
+	return 0;
+}
+
+int edge_conns_start(struct child *child) {
+	struct edge_conns *conns = calloc(1, sizeof(*conns));
+
+	if (conns == NULL)
+		return -ENOMEM;
+	conns->child = child;
+	LIST_INIT(&conns->list);
+	edge_of(child)->conns = conns;
+	conns->coros = coro_pool_new();
+	conns->sources = calloc(SOURCES, sizeof(*conns->sources));
+	if (conns->coros == NULL || conns->sources == NULL ||
+		slots_grow(conns, child_cfg(child)->connections_per_edge) != 0)
+		return -ENOMEM;
+	if (getrandom(&conns->epoch, sizeof(conns->epoch), 0) != sizeof(conns->epoch) ||
+		getrandom(&conns->source_key, sizeof(conns->source_key), 0) !=
+			sizeof(conns->source_key))
+		return -EIO;
+	return 0;
+}
+
+void edge_conns_update(struct child *child) {
+	struct edge_conns *conns = edge_of(child)->conns;
+
+	if (slots_grow(conns, child_cfg(child)->connections_per_edge) != 0)
+		log_error("reload", "text=\"no memory\"");
+	listeners_update(conns);
+}
+
+void edge_conns_stop(struct child *child) {
+	struct edge_conns *conns = edge_of(child)->conns;
+	const struct edge_counters *c;
+
+	if (conns == NULL)
+		return;
+	while (conns->listeners != NULL)
+		listener_drop(conns, conns->listeners->index);
+	while (!LIST_EMPTY(&conns->list))
+		conn_close(LIST_FIRST(&conns->list), "stop");
+	c = &conns->counters;
+	log_info("counters",
+		"accepted=%lu refused_source=%lu plain_http=%lu no_hello=%lu handshakes=%lu "
+		"handshakes_failed=%lu resumed=%lu timeouts=%lu requests=%lu logins=%lu "
+		"connects=%lu tunnels=%lu",
+		c->accepted, c->refused_source, c->plain_http, c->no_hello, c->handshakes,
+		c->handshakes_failed, c->resumed, c->timeouts, c->requests, c->logins, c->connects,
+		c->tunnels);
+	coro_pool_free(conns->coros);
+	free(conns->sources);
+	free(conns->slots);
+	free(conns);
+	edge_of(child)->conns = NULL;
+}

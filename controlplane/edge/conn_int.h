@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// One connection, shared by the files that carry it: conn.c (life, events), conn_tls.c (ClientHello,
+// handshake, signatures), conn_http.c (requests, answers, hand-over), conn_ask.c (questions to
+// auth). Each step ends by waiting for something or by conn_close().
+#pragma once
+
+#include "tls.h"
+
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "conn.h"
+#include "coro.h"
+#include "http.h"
+#include "portal.h"
+
+struct event;
+
+enum conn_state {
+	CONN_HELLO, // for the whole ClientHello, which is only looked at
+	CONN_HANDSHAKE, // for the peer
+	CONN_SIGN, // for auth's signature; the handshake's coroutine sleeps
+	CONN_READ, // for a request
+	CONN_ASK, // for the answer to a login or a CONNECT
+	CONN_WRITE, // for room to send
+	CONN_LINGER, // for the peer to close, so that our last words arrive
+};
+
+struct conn {
+	LIST_ENTRY(conn) link;
+	struct edge_conns *owner;
+	uint32_t slot;
+	int fd;
+	struct event *event, *timer;
+	short waiting; // EV_READ or EV_WRITE that the event waits for, or 0
+	enum conn_state state;
+	struct timespec auth_deadline; // of all before the tunnel
+	struct timespec step_deadline; // of the step at hand; 0: none
+	uint16_t source; // bucket of its address
+	struct abi_addr remote, local;
+	uint16_t remote_port, local_port; // host order
+	char remote_text[64];
+
+	// TLS
+	unsigned hello_wakeups;
+	char server_name[IPC_NAME_LEN];
+	struct tls_cert *cert;
+	WOLFSSL *ssl;
+	struct tls_secrets secrets;
+	struct tls_signer signer;
+	struct coro *coro; // while a handshake step runs or sleeps
+	int accept_ret, accept_err;
+	const struct ipc_signed *signature; // set while the coroutine is woken
+
+	// HTTP
+	struct http_reader *reader;
+	struct portal portal;
+	struct buf rest; // bytes behind the request at hand
+	struct buf out;
+	size_t out_sent;
+	bool tunnel; // after `out` the connection becomes a tunnel
+	struct abi_sid sid;
+
+	// The question at hand.
+	struct ipc_hdr *asked; // malloc'ed, wiped when answered
+	enum ipc_type asked_type;
+	bool asked_lost; // who had it died
+};
+
+LIST_HEAD(conn_list, conn);
+
+struct edge_conns {
+	struct child *child;
+	struct conn_list list;
+	unsigned nb_conns, nb_slots;
+	struct conn **slots; // by the low half of a question's number
+	uint32_t epoch; // high half: random at start
+	struct coro_pool *coros;
+	struct listener *listeners;
+	bool listening;
+	uint16_t *sources; // connections by hashed address
+	uint64_t source_key;
+	struct edge_counters counters;
+};
+
+// --- conn.c ---
+void conn_wait(struct conn *conn, enum conn_state state, short what);
+// Starts the clock of one step, `seconds` from now; 0 stops it.
+void conn_step_within(struct conn *conn, unsigned seconds);
+// Closes and frees; the connection is gone when it returns.
+void conn_close(struct conn *conn, const char *why);
+// Our last words are sent: close once the peer has, or after a moment.
+void conn_linger(struct conn *conn);
+// Closes without a word: the socket has a new owner.
+void conn_handed_over(struct conn *conn);
+
+// --- conn_tls.c ---
+void conn_hello(struct conn *conn);
+void conn_handshake(struct conn *conn);
+// Auth's signature, or NULL: there will be none.
+void conn_signed(struct conn *conn, const struct ipc_signed *msg);
+// Ends a sleeping handshake so that the connection can be freed.
+void conn_handshake_abort(struct conn *conn);
+
+// --- conn_http.c ---
+void conn_read(struct conn *conn);
+void conn_write(struct conn *conn);
+void conn_logged_in(struct conn *conn, const struct ipc_login_result *msg);
+void conn_connected(struct conn *conn, const struct ipc_connect_result *msg);
+// The question at hand will not be answered.
+void conn_unanswered(struct conn *conn);
+void conn_timeout(struct conn *conn);
+
+// --- conn_ask.c ---
+#define CONN_ASK_TIMEOUT_S 10u
+// Copies the message, numbers it, sends it to auth (later, when auth is away) and remembers it
+// until conn_answered(). 0 or -ENOMEM.
+int conn_ask(struct conn *conn, enum ipc_type type, const struct ipc_hdr *msg, size_t len);
+void conn_answered(struct conn *conn);

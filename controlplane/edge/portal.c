@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the HTTP side answers: the table of URLs, logins by XML or form, limits; called by conn.c.
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "encode.h"
+#include "controlplane/auth/pem.h"
+#include "portal.h"
+#include "xmlauth.h"
+
+#define EPOCH "Thu, 01 Jan 1970 22:00:00 GMT"
+
+const char portal_plain_http[] = "HTTP/1.1 400 Bad Request\r\n"
+				 "Content-Type: text/plain\r\n"
+				 "Content-Length: 58\r\n"
+				 "Connection: close\r\n"
+				 "\r\n"
+				 "This port speaks HTTPS: use https:// instead of http://.\r\n";
+
+struct request {
+	struct portal *portal;
+	const struct portal_env *env;
+	const struct http_request *http;
+	struct buf *out;
+	struct ipc_login *login;
+	struct ipc_connect *connect;
+};
+
+typedef enum portal_todo (*url_handler)(const struct request *r, const char *arg);
+
+static const char *status_text(int status) {
+	switch (status) {
+	case 200:
+		return "OK";
+	case 401:
+		return "Unauthorized";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 408:
+		return "Request Timeout";
+	case 413:
+		return "Content Too Large";
+	case 414:
+		return "URI Too Long";
+	case 429:
+		return "Too Many Requests";
+	case 431:
+		return "Request Header Fields Too Large";
+	case 503:
+		return "Service Unavailable";
+	default:
+		return "Bad Request";
+	}
+}
+
+static void status_line(struct portal *portal, int status, struct buf *out) {
+	buf_printf(out, "HTTP/1.1 %d %s\r\nConnection: %s\r\n", status, status_text(status),
+		portal->close ? "close" : "Keep-Alive");
+}
+
+// The last headers and the body; a HEAD gets the same headers and no body.
+static void body_add(
+	struct portal *portal, const char *type, const void *body, size_t len, struct buf *out) {
+	buf_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\nX-Transcend-Version: 1\r\n\r\n",
+		type, len);
+	if (!portal->head)
+		buf_add(out, body, len);
+}
+
+static enum portal_todo answer(
+	const struct request *r, int status, const char *type, const char *body) {
+	status_line(r->portal, status, r->out);
+	body_add(r->portal, type, body, strlen(body), r->out);
+	return PORTAL_ANSWERED;
+}
+
+void portal_refuse(struct portal *portal, int status, struct buf *out) {
+	portal->close = true;
+	status_line(portal, status, out);
+	buf_puts(out, "Content-Length: 0\r\n\r\n");
+}
+
+void portal_unavailable(struct portal *portal, const char *reason, struct buf *out) {
+	portal->close = true;
+	status_line(portal, 503, out);
+	buf_printf(out, "X-Reason: %s\r\nContent-Length: 0\r\n\r\n", reason);
+}
+
+static void form_send(
+	struct portal *portal, const struct portal_env *env, const char *message, struct buf *out) {
+	const struct xmlauth_text text = {
+		.banner = env->cfg->network.pre_login_banner,
+		.message = message,
+		.bare = portal->bare,
+	};
+	struct buf body = {0};
+
+	xmlauth_form(&body, &text);
+	status_line(portal, 200, out);
+	buf_puts(
+		out, "Set-Cookie: webvpncontext=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n");
+	body_add(portal, "text/xml", body.data, body.len, out);
+	out->failed |= body.failed;
+	buf_reset(&body);
+}
+
+#define ASK "Please enter your username and password."
+
+static enum portal_todo url_form(const struct request *r, const char *arg) {
+	form_send(r->portal, r->env, ASK, r->out);
+	return PORTAL_ANSWERED;
+}
+
+static enum portal_todo logged_out(const struct request *r) {
+	r->portal->close = true;
+	status_line(r->portal, 200, r->out);
+	buf_puts(r->out,
+		"Set-Cookie: webvpn=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n"
+		"Set-Cookie: webvpncontext=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n");
+	body_add(r->portal, "text/html", "<html></html>\n", 14, r->out);
+	return PORTAL_ANSWERED;
+}
+
+static enum portal_todo url_logout(const struct request *r, const char *arg) {
+	return logged_out(r);
+}
+
+static void login_fill(
+	struct ipc_login *login, const struct creds *creds, const struct http_request *req) {
+	const char *agent = http_header_get(req, "User-Agent");
+	size_t len = agent ? strnlen(agent, IPC_AGENT_LEN - 1) : 0;
+
+	memcpy(login->username, creds->username, sizeof(login->username));
+	memcpy(login->password, creds->password, sizeof(login->password));
+	memcpy(login->group, creds->group, sizeof(login->group));
+	for (size_t i = 0; i < len; i++)
+		login->agent[i] = agent[i] == '\t' ? ' ' : agent[i];
+	login->agent[len] = '\0';
+}
+
+static int creds_read(struct creds *creds, const struct http_request *req) {
+	const char *type = http_header_get(req, "Content-Type");
+	size_t space = strspn(req->body, " \t\r\n");
+
+	// Clients do not always name the type: an XML document starts with '<', a form never does.
+	if (req->body[space] == '<')
+		return xmlauth_parse(creds, req->body + space, req->body_len - space);
+	if (type != NULL && strstr(type, "xml") != NULL && req->body_len != 0)
+		return -1;
+	return form_parse(creds, req->body, req->body_len);
+}
+
+static enum portal_todo url_login(const struct request *r, const char *arg) {
+	enum portal_todo todo = PORTAL_ANSWERED;
+	struct creds creds;
+
+	if (creds_read(&creds, r->http) != 0) {
+		portal_refuse(r->portal, 400, r->out);
+		return PORTAL_ANSWERED;
+	}
+	if (creds.kind == CREDS_LOGOUT) {
+		logged_out(r);
+	} else if (creds.kind == CREDS_REPLY && creds.has_password && creds.username[0] != '\0') {
+		login_fill(r->login, &creds, r->http);
+		todo = PORTAL_LOGIN;
+	} else {
+		form_send(r->portal, r->env, ASK, r->out);
+	}
+	creds_wipe(&creds);
+	return todo;
+}
+
+static enum portal_todo url_text(const struct request *r, const char *arg) {
+	return answer(r, 200, arg[0] == '<' ? "text/xml" : "text/plain", arg);
+}
+
+static enum portal_todo url_html(const struct request *r, const char *arg) {
+	return answer(r, 200, "text/html", arg);
+}
+
+static enum portal_todo not_found(const struct request *r) {
+	return answer(r, 404, "text/html", "<html><body><h1>404 Not Found</h1></body></html>\r\n");
+}
+
+// `arg`: which certificate ('l'eaf or 'c'a) and form ('p'em or 'd'er).
+static enum portal_todo url_certificate(const struct request *r, const char *arg) {
+	const char *pem = r->env->chain_pem;
+	size_t len, der_len;
+	uint8_t *der;
+
+	pem = arg[0] == 'l' ? pem_first(pem, &len) : pem_last(pem, &len);
+	if (pem == NULL)
+		return not_found(r);
+	if (arg[1] == 'p') {
+		status_line(r->portal, 200, r->out);
+		body_add(r->portal, "application/x-pem-file", pem, len, r->out);
+		return PORTAL_ANSWERED;
+	}
+	der = pem_to_der(pem, len, &der_len);
+	if (der == NULL)
+		return not_found(r);
+	status_line(r->portal, 200, r->out);
+	body_add(r->portal, "application/pkix-cert", der, der_len, r->out);
+	free(der);
+	return PORTAL_ANSWERED;
+}
+
+#define MANIFEST "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<vpn rev=\"1.0\">\n</vpn>\n"
+#define EMPTY_HTML "<html></html>\n"
+
+// A path that ends in '/' stands for all below it. `post` NULL: GET and HEAD only.
+static const struct url {
+	const char *path;
+	url_handler get, post;
+	const char *arg;
+} urls[] = {
+	{"/", url_form, url_login, ""},
+	{"/auth", url_form, url_login, ""},
+	{"/VPN", url_form, url_login, ""},
+	{"/svc", url_form, url_login, ""},
+	{"/logout", url_logout, url_logout, ""},
+	{"/cert.pem", url_certificate, NULL, "lp"},
+	{"/cert.cer", url_certificate, NULL, "ld"},
+	{"/ca.pem", url_certificate, NULL, "cp"},
+	{"/ca.cer", url_certificate, NULL, "cd"},
+	{"/VPNManifest.xml", url_text, NULL, MANIFEST},
+	{"/1/VPNManifest.xml", url_text, NULL, MANIFEST},
+	{"/1/index.html", url_html, NULL, EMPTY_HTML},
+	{"/1/Linux", url_html, NULL, EMPTY_HTML},
+	{"/1/Linux_64", url_html, NULL, EMPTY_HTML},
+	{"/1/Windows", url_html, NULL, EMPTY_HTML},
+	{"/1/Windows_ARM64", url_html, NULL, EMPTY_HTML},
+	{"/1/Darwin_i386", url_html, NULL, EMPTY_HTML},
+	{"/1/binaries/vpndownloader.sh", url_text, NULL, "#!/bin/sh\n\nexit 0\n"},
+	{"/1/binaries/update.txt", url_text, NULL, "0,0,0000\n"},
+	{"/+CSCOT+/", url_text, NULL, MANIFEST},
+};
+
+static const struct url *url_find(const char *path) {
+	for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+		size_t len = strlen(urls[i].path);
+		bool below = len > 1 && urls[i].path[len - 1] == '/';
+
+		if (below ? strncmp(urls[i].path, path, len) == 0 : strcmp(urls[i].path, path) == 0)
+			return &urls[i];
+	}
+	return NULL;
+}
+
+static enum portal_todo method_refuse(const struct request *r, const char *allow) {
+	status_line(r->portal, 405, r->out);
+	buf_printf(r->out, "Allow: %s\r\nContent-Length: 0\r\n\r\n", allow);
+	return PORTAL_ANSWERED;
+}
+
+static enum portal_todo tunnel_request(const struct request *r) {
+	const char *path = r->http->path;
+	int status;
+
+	// After a CONNECT nothing on the connection is HTTP any more.
+	r->portal->close = true;
+	// Some clients leave the first slash out.
+	if (strcmp(path + (path[0] == '/'), "CSCOSSLC/tunnel") != 0)
+		return not_found(r);
+	status = cstp_connect_parse(r->connect, &r->portal->offer, r->http, r->env->cfg);
+	if (status == 0)
+		return PORTAL_CONNECT;
+	cstp_refuse(r->out, (unsigned)status, NULL);
+	return PORTAL_ANSWERED;
+}
+
+// "Open AnyConnect VPN Agent v3.x" and older know no config-auth element.
+static bool agent_bare(const char *agent) {
+	static const char prefix[] = "Open AnyConnect VPN Agent v";
+	unsigned long version;
+
+	if (agent == NULL || strncmp(agent, prefix, sizeof(prefix) - 1) != 0)
+		return false;
+	version = strtoul(agent + sizeof(prefix) - 1, NULL, 10);
+	return version >= 1 && version <= 3;
+}
+
+enum portal_todo portal_request(struct portal *portal, const struct portal_env *env,
+	const struct http_request *req, struct buf *out, struct ipc_login *login,
+	struct ipc_connect *connect) {
+	const struct request r = {portal, env, req, out, login, connect};
+	const struct url *url;
+
+	portal->bare = agent_bare(http_header_get(req, "User-Agent"));
+	portal->head = req->method == HTTP_M_HEAD;
+	portal->http10 = req->http10;
+	portal->requests++;
+	portal->close = !req->keep_alive ||
+		portal->requests >= env->cfg->auth.requests_per_connection;
+	if (req->method == HTTP_M_CONNECT)
+		return tunnel_request(&r);
+	url = url_find(req->path);
+	if (url == NULL)
+		return not_found(&r);
+	if (req->method == HTTP_M_GET || req->method == HTTP_M_HEAD)
+		return url->get(&r, url->arg);
+	if (req->method == HTTP_M_POST && url->post != NULL)
+		return url->post(&r, url->arg);
+	return method_refuse(&r, url->post != NULL ? "GET, HEAD, POST" : "GET, HEAD");
+}
+
+static void success_send(struct portal *portal, const struct portal_env *env, const uint8_t *cookie,
+	struct buf *out) {
+	const struct xmlauth_text text = {
+		.banner = env->cfg->network.banner,
+		.message = "SSL VPN Service",
+		.bare = portal->bare,
+	};
+	char cookie_secret[BASE64_LEN(IPC_COOKIE_LEN) + 1];
+	struct buf body = {0};
+	char sha1[41];
+
+	base64_encode(cookie_secret, cookie, IPC_COOKIE_LEN);
+	hex_encode(sha1, env->cert_sha1, 20, true);
+	xmlauth_success(&body, &text);
+	status_line(portal, 200, out);
+	buf_printf(out,
+		"Set-Cookie: webvpncontext=%s; Secure; HttpOnly\r\n"
+		"Set-Cookie: webvpn=%s; Secure; HttpOnly\r\n"
+		"Set-Cookie: webvpnc=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n"
+		"Set-Cookie: webvpnc=bu:/&p:t&iu:1/&sh:%s; path=/; Secure; HttpOnly\r\n",
+		cookie_secret, cookie_secret, sha1);
+	explicit_bzero(cookie_secret, sizeof(cookie_secret));
+	body_add(portal, "text/xml", body.data, body.len, out);
+	out->failed |= body.failed;
+	buf_reset(&body);
+}
+
+void portal_login_result(struct portal *portal, const struct portal_env *env,
+	const struct ipc_login_result *result, struct buf *out) {
+	switch (result->status) {
+	case IPC_LOGIN_OK:
+		success_send(portal, env, result->cookie, out);
+		break;
+	case IPC_LOGIN_DENIED:
+		portal->tries++;
+		if (portal->close || portal->tries >= env->cfg->auth.password_tries)
+			portal_refuse(portal, 401, out);
+		else
+			form_send(portal, env, "Login failed. " ASK, out);
+		break;
+	default:
+		portal_unavailable(portal, result->reason, out);
+		break;
+	}
+}

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// TLS contexts of the edge: one a certificate, none with a private key; called by edge.c and conn.c.
+
+#include "tls.h"
+
+#include <wolfssl/wolfcrypt/hash.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/auth/pem.h"
+#include "controlplane/proc/log.h"
+#include "sni.h"
+#include "tls_key.h"
+
+#define CERTS_MAX 256u
+
+// AEAD with ephemeral keys only: these are also what the dataplane's record layer knows.
+static const char suites[] = "TLS13-AES256-GCM-SHA384:TLS13-AES128-GCM-SHA256:"
+			     "TLS13-CHACHA20-POLY1305-SHA256:"
+			     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+			     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+			     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
+
+// All certificates of one generation.
+struct tls_set {
+	unsigned refs;
+	uint32_t generation;
+	size_t nb_certs, nb_filled;
+	struct tls_cert certs[];
+};
+
+struct edge_tls {
+	struct tls_set *current; // what connections get
+	struct tls_set *coming; // certificates of a newer generation, not all there
+};
+
+// --- signature callbacks ---
+
+static int sign(void *arg, enum ipc_sign kind, uint32_t hash, const uint8_t *in, word32 in_len,
+	uint8_t *out, word32 *out_len) {
+	struct tls_signer *signer = arg;
+	uint32_t len = *out_len;
+	int err;
+
+	if (signer == NULL)
+		return -1;
+	err = signer->sign(signer, kind, hash, in, in_len, out, &len);
+	*out_len = err == 0 ? len : 0;
+	return err;
+}
+
+static int on_ecc_sign(WOLFSSL *ssl, const unsigned char *in, unsigned int in_len,
+	unsigned char *out, word32 *out_len, const unsigned char *key, unsigned int key_len,
+	void *arg) {
+	return sign(arg, IPC_SIGN_ECDSA, 0, in, in_len, out, out_len);
+}
+
+static int on_rsa_sign(WOLFSSL *ssl, const unsigned char *in, unsigned int in_len,
+	unsigned char *out, word32 *out_len, const unsigned char *key, unsigned int key_len,
+	void *arg) {
+	return sign(arg, IPC_SIGN_RSA_PKCS1, 0, in, in_len, out, out_len);
+}
+
+// wolfSSL names the hash by the sum of its object identifier.
+static int on_pss_sign(WOLFSSL *ssl, const unsigned char *in, unsigned int in_len,
+	unsigned char *out, unsigned int *out_len, int hash, int mgf, const unsigned char *key,
+	unsigned int key_len, void *arg) {
+	return sign(arg, IPC_SIGN_RSA_PSS, (uint32_t)wc_OidGetHash(hash), in, in_len, out, out_len);
+}
+
+// wolfSSL checks RSA signatures against the key that is loaded; auth has checked them already.
+static int on_rsa_check(WOLFSSL *ssl, unsigned char *sig, unsigned int sig_len, unsigned char **out,
+	const unsigned char *key, unsigned int key_len, void *arg) {
+	return 0;
+}
+
+static int on_pss_check(WOLFSSL *ssl, unsigned char *sig, unsigned int sig_len, unsigned char **out,
+	int hash, int mgf, const unsigned char *key, unsigned int key_len, void *arg) {
+	return 0;
+}
+
+void tls_signer_set(WOLFSSL *ssl, struct tls_signer *signer) {
+	wolfSSL_SetEccSignCtx(ssl, signer);
+	wolfSSL_SetRsaSignCtx(ssl, signer);
+	wolfSSL_SetRsaPssSignCtx(ssl, signer);
+}
+
+// --- contexts ---
+
+static WOLFSSL_METHOD *method_of(const struct cfg *cfg) {
+	if (cfg->tls12 && cfg->tls13)
+		return wolfSSLv23_server_method();
+	return cfg->tls13 ? wolfTLSv1_3_server_method() : wolfTLSv1_2_server_method();
+}
+
+static int key_use(WOLFSSL_CTX *ctx, const struct tls_cert *cert) {
+	size_t pem_len, der_len, key_len;
+	const char *leaf = pem_first(cert->chain, &pem_len);
+	uint8_t *der = leaf ? pem_to_der(leaf, pem_len, &der_len) : NULL;
+	uint8_t *key = der ? tls_throwaway_key(der, der_len, cert->type, &key_len) : NULL;
+	int ok = 0;
+
+	if (key != NULL) {
+		ok = wolfSSL_CTX_use_PrivateKey_buffer(
+			ctx, key, (long)key_len, WOLFSSL_FILETYPE_ASN1);
+		explicit_bzero(key, key_len);
+		free(key);
+	}
+	free(der);
+	return ok == WOLFSSL_SUCCESS ? 0 : -EINVAL;
+}
+
+static void callbacks_set(WOLFSSL_CTX *ctx) {
+	wolfSSL_CTX_SetEccSignCb(ctx, on_ecc_sign);
+	wolfSSL_CTX_SetRsaSignCb(ctx, on_rsa_sign);
+	wolfSSL_CTX_SetRsaSignCheckCb(ctx, on_rsa_check);
+	wolfSSL_CTX_SetRsaPssSignCb(ctx, on_pss_sign);
+	wolfSSL_CTX_SetRsaPssSignCheckCb(ctx, on_pss_check);
+}
+
+// Tickets are sealed with a key of this process that wolfSSL renews; the cache serves clients of
+// TLS 1.2 without tickets. Both live as long as a cookie.
+static void resumption_set(WOLFSSL_CTX *ctx, const struct cfg *cfg) {
+	unsigned lifetime = cfg->auth.cookie_timeout ? cfg->auth.cookie_timeout : 300;
+
+	if (lifetime > 7 * 86400) // RFC 8446, 4.6.1
+		lifetime = 7 * 86400;
+	wolfSSL_CTX_set_timeout(ctx, lifetime);
+	wolfSSL_CTX_set_TicketHint(ctx, (int)lifetime);
+}
+
+static WOLFSSL_CTX *ctx_new(const struct tls_cert *cert, const struct cfg *cfg) {
+	WOLFSSL_CTX *ctx = wolfSSL_CTX_new(method_of(cfg));
+	int groups[] = {WOLFSSL_ECC_X25519, WOLFSSL_ECC_SECP256R1, WOLFSSL_ECC_SECP384R1};
+
+	if (ctx == NULL)
+		return NULL;
+	callbacks_set(ctx);
+	if (wolfSSL_CTX_SetMinVersion(ctx, cfg->tls12 ? WOLFSSL_TLSV1_2 : WOLFSSL_TLSV1_3) !=
+			WOLFSSL_SUCCESS ||
+		wolfSSL_CTX_set_cipher_list(ctx, suites) != WOLFSSL_SUCCESS ||
+		wolfSSL_CTX_set_groups(ctx, groups, 3) != WOLFSSL_SUCCESS ||
+		wolfSSL_CTX_use_certificate_chain_buffer(ctx, (const unsigned char *)cert->chain,
+			(long)strlen(cert->chain)) != WOLFSSL_SUCCESS ||
+		key_use(ctx, cert) != 0) {
+		wolfSSL_CTX_free(ctx);
+		return NULL;
+	}
+	wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
+	wolfSSL_CTX_set_quiet_shutdown(ctx, 0);
+	resumption_set(ctx, cfg);
+	return ctx;
+}
+
+// --- certificates ---
+
+static void names_free(struct tls_cert *cert) {
+	for (size_t i = 0; i < cert->nb_names; i++)
+		free(cert->names[i]);
+	free(cert->names);
+	cert->names = NULL;
+	cert->nb_names = 0;
+}
+
+static int names_copy(struct tls_cert *cert, const struct cfg_certificate *from) {
+	cert->names = calloc(from->nb_server_names, sizeof(*cert->names));
+	if (cert->names == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->nb_server_names; i++) {
+		cert->names[i] = strdup(from->server_names[i]);
+		if (cert->names[i] == NULL)
+			return -ENOMEM;
+		cert->nb_names++;
+	}
+	return 0;
+}
+
+// Those of the configuration, else those in the certificate.
+static int names_set(struct tls_cert *cert, const struct cfg *cfg) {
+	size_t pem_len, der_len;
+	const char *leaf;
+	uint8_t *der;
+
+	if (cert->index < cfg->nb_certificates &&
+		cfg->certificates[cert->index].nb_server_names > 0)
+		return names_copy(cert, &cfg->certificates[cert->index]);
+	leaf = pem_first(cert->chain, &pem_len);
+	der = leaf ? pem_to_der(leaf, pem_len, &der_len) : NULL;
+	if (der == NULL)
+		return -EINVAL;
+	cert->names = tls_cert_names(der, der_len, &cert->nb_names);
+	free(der);
+	return cert->names != NULL ? 0 : -EINVAL;
+}
+
+static int cert_fill(struct tls_cert *cert, const struct cfg *cfg, const char *chain) {
+	int err;
+
+	cert->chain = strdup(chain);
+	if (cert->chain == NULL)
+		return -ENOMEM;
+	err = names_set(cert, cfg);
+	if (err != 0)
+		return err;
+	cert->ctx = ctx_new(cert, cfg);
+	return cert->ctx != NULL ? 0 : -EINVAL;
+}
+
+static void set_unref(struct tls_set *set) {
+	if (set == NULL || --set->refs > 0)
+		return;
+	for (size_t i = 0; i < set->nb_certs; i++) {
+		wolfSSL_CTX_free(set->certs[i].ctx);
+		free(set->certs[i].chain);
+		names_free(&set->certs[i]);
+	}
+	free(set);
+}
+
+static struct tls_set *set_new(uint32_t generation, size_t nb_certs) {
+	struct tls_set *set = calloc(1, sizeof(*set) + nb_certs * sizeof(set->certs[0]));
+
+	if (set == NULL)
+		return NULL;
+	set->refs = 1;
+	set->generation = generation;
+	set->nb_certs = nb_certs;
+	for (size_t i = 0; i < nb_certs; i++) {
+		set->certs[i].set = set;
+		set->certs[i].generation = generation;
+		set->certs[i].index = (uint32_t)i;
+	}
+	return set;
+}
+
+static void set_use(struct edge_tls *tls, struct tls_set *set) {
+	set_unref(tls->current);
+	tls->current = set;
+	log_info("certificates", "generation=%08x count=%zu", set->generation, set->nb_certs);
+}
+
+static bool msg_ok(const struct ipc_certs *msg) {
+	return msg->total > 0 && msg->total <= CERTS_MAX && msg->index < msg->total &&
+		msg->chain_len > 0 && msg->chain_len < IPC_CHAIN_MAX &&
+		strnlen(msg->chain, IPC_CHAIN_MAX) == msg->chain_len &&
+		(msg->key_type == IPC_KEY_RSA || msg->key_type == IPC_KEY_ECDSA);
+}
+
+int edge_tls_certs(struct edge_tls *tls, const struct cfg *cfg, const struct ipc_certs *msg) {
+	struct tls_set *set;
+	struct tls_cert *cert;
+
+	if (!msg_ok(msg))
+		return -EINVAL;
+	// They come in order; the first begins a set.
+	if (msg->index == 0) {
+		set_unref(tls->coming);
+		tls->coming = set_new(msg->generation, msg->total);
+	}
+	set = tls->coming;
+	if (set == NULL)
+		return msg->index == 0 ? -ENOMEM : -EINVAL;
+	if (set->generation != msg->generation || set->nb_certs != msg->total ||
+		set->nb_filled != msg->index)
+		return -EINVAL;
+	cert = &set->certs[msg->index];
+	cert->type = msg->key_type;
+	memcpy(cert->sha1, msg->sha1, sizeof(cert->sha1));
+	if (cert_fill(cert, cfg, msg->chain) != 0) {
+		log_error("certificates", "index=%u text=\"cannot be used\"", msg->index);
+		set_unref(set);
+		tls->coming = NULL;
+		return -EIO;
+	}
+	if (++set->nb_filled < set->nb_certs)
+		return -EAGAIN;
+	tls->coming = NULL;
+	set_use(tls, set);
+	return 0;
+}
+
+int edge_tls_reload(struct edge_tls *tls, const struct cfg *cfg) {
+	struct tls_set *old = tls->current, *set;
+
+	if (old == NULL)
+		return 0;
+	set = set_new(old->generation, old->nb_certs);
+	if (set == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < old->nb_certs; i++) {
+		set->certs[i].type = old->certs[i].type;
+		memcpy(set->certs[i].sha1, old->certs[i].sha1, sizeof(set->certs[i].sha1));
+		if (cert_fill(&set->certs[i], cfg, old->certs[i].chain) != 0) {
+			set_unref(set);
+			return -EINVAL;
+		}
+		set->nb_filled++;
+	}
+	set_use(tls, set);
+	return 0;
+}
+
+bool edge_tls_ready(const struct edge_tls *tls) {
+	return tls->current != NULL;
+}
+
+// An exact name wins over a wildcard, an earlier certificate over a later one.
+static struct tls_cert *set_match(struct tls_set *set, const char *name, bool wildcard) {
+	for (size_t i = 0; i < set->nb_certs; i++) {
+		for (size_t j = 0; j < set->certs[i].nb_names; j++) {
+			const char *pattern = set->certs[i].names[j];
+
+			if (sni_is_wildcard(pattern) == wildcard && sni_match(pattern, name))
+				return &set->certs[i];
+		}
+	}
+	return NULL;
+}
+
+struct tls_cert *edge_tls_select(struct edge_tls *tls, const char *server_name) {
+	struct tls_set *set = tls->current;
+	struct tls_cert *cert;
+
+	if (set == NULL)
+		return NULL;
+	cert = set_match(set, server_name, false);
+	if (cert == NULL)
+		cert = set_match(set, server_name, true);
+	if (cert == NULL)
+		cert = &set->certs[0];
+	set->refs++;
+	return cert;
+}
+
+void tls_cert_unref(struct tls_cert *cert) {
+	if (cert != NULL)
+		set_unref(cert->set);
+}
+
+struct edge_tls *edge_tls_new(void) {
+	return calloc(1, sizeof(struct edge_tls));
+}
+
+void edge_tls_free(struct edge_tls *tls) {
+	if (tls == NULL)
+		return;
+	set_unref(tls->current);
+	set_unref(tls->coming);
+	free(tls);
+}

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Messages between control-plane processes: fixed layouts, one a packet on a SEQPACKET pair.
+//
+// Strings are char arrays that hold a NUL. The receiver copies, checks the length against the
+// table (table.c), then uses ipc_str_ok() on each string. `req` is chosen by the asker and echoed.
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/abi/abi.h"
+#include "dataplane/abi/cmd.h"
+
+#define IPC_USER_LEN 128u
+#define IPC_PASSWORD_LEN 256u
+#define IPC_GROUP_LEN 64u
+#define IPC_GROUPS_LEN 512u // comma separated
+#define IPC_NAME_LEN 128u
+#define IPC_AGENT_LEN 128u
+#define IPC_REASON_LEN 128u
+#define IPC_COOKIE_LEN 32u
+#define IPC_HASH_LEN 32u
+#define IPC_APP_ID_LEN 32u
+#define IPC_PSK_LEN 32u
+#define IPC_MASTER_LEN 48u
+#define IPC_SIGN_IN_MAX 512u
+#define IPC_SIGN_OUT_MAX 1024u
+#define IPC_CHAIN_MAX 24576u
+
+enum ipc_role {
+	IPC_SUPERVISOR = 0,
+	IPC_AUTH = 1,
+	IPC_EDGE = 2,
+	IPC_SESSION = 3,
+	IPC_ROLE_MAX,
+};
+
+enum ipc_type {
+	// supervisor to children
+	IPC_CONFIG = 1, // fd: sealed memfd with the JSON configuration
+	IPC_PEER, // fd: new channel to a peer; replaces the old one
+	IPC_LISTENER, // fd: listening TCP socket (edge)
+	IPC_DATAPLANE, // fds: the connected channel and the WELCOME's (edge, session)
+	IPC_FILE, // fd: answer to IPC_FILE_OPEN
+	IPC_CONTROL_LISTENER, // fd: the CLI's listening socket (session)
+	IPC_STOP, // finish and exit
+	IPC_START, // all descriptors are there: begin
+	IPC_STATE_DIR, // session: its directory is ready (fd: O_PATH directory)
+	IPC_RELOAD_RESULT, // to session: text for the CLI
+	// children to supervisor
+	IPC_READY = 32, // serving
+	IPC_FILE_OPEN, // auth: please open a configured file
+	IPC_OFFENDER, // this peer broke the protocol: end it
+	IPC_DATAPLANE_LOST, // the channel closed: please attach again
+	IPC_RELOAD, // session, for the CLI: reload the configuration
+	IPC_RELOADED, // configuration applied (or not: status, reason)
+	// edge and auth
+	IPC_CERTS = 64, // auth to edge: one certificate chain (index, of how many)
+	IPC_SIGN, // edge to auth: sign this TLS handshake hash
+	IPC_SIGNED,
+	IPC_LOGIN, // edge to auth: username and password
+	IPC_LOGIN_RESULT, // auth to edge
+	IPC_CONNECT, // edge to auth: cookie and the client's wishes
+	// auth and session
+	IPC_SESSION_NEW = 96, // auth to session: a login succeeded
+	IPC_SESSION_CREATED, // session to auth
+	IPC_SESSION_CONNECT, // auth to session: CONNECT with the cookie replaced by its hash
+	// edge and session
+	IPC_CONNECT_RESULT = 128, // session to edge
+	IPC_STREAM_UP, // edge to session, fd: the TCP socket
+	IPC_DTLS_QUERY, // edge to session: who has this app-id or session id?
+	IPC_DTLS_PARAMS, // session to edge
+	IPC_DTLS_UP, // edge to session: handshake done
+	IPC_TYPE_MAX,
+};
+
+struct ipc_hdr {
+	uint16_t type; // enum ipc_type
+	uint16_t nb_fds;
+	uint32_t len; // whole message, header included
+	uint64_t req; // echoed in the answer
+};
+_Static_assert(sizeof(struct ipc_hdr) == 16, "ipc_hdr");
+
+struct ipc_empty {
+	struct ipc_hdr hdr;
+};
+
+struct ipc_peer {
+	struct ipc_hdr hdr;
+	uint32_t role; // enum ipc_role of the other end
+	uint32_t index;
+};
+
+struct ipc_config {
+	struct ipc_hdr hdr;
+	uint32_t generation; // 1 at start, grows with each reload
+	uint32_t reserved;
+};
+
+struct ipc_listener {
+	struct ipc_hdr hdr;
+	uint32_t index; // into cfg.listen
+	uint32_t reserved;
+};
+
+struct ipc_dataplane {
+	struct ipc_hdr hdr; // nb_fds 1 + welcome.nb_fds: channel first
+	struct abi_welcome welcome;
+};
+
+enum ipc_file {
+	IPC_FILE_PASSWORDS = 1,
+	IPC_FILE_CERTIFICATE = 2, // index into cfg.certificates
+	IPC_FILE_KEY = 3,
+	IPC_FILE_COOKIE_SECRET = 4, // 32 bytes, made at first start
+	IPC_FILE_STORE_SECRET = 5, // 32 bytes in the run directory, for the session process
+};
+
+struct ipc_file_open {
+	struct ipc_hdr hdr;
+	uint32_t file; // enum ipc_file
+	uint32_t index;
+};
+
+struct ipc_file_result {
+	struct ipc_hdr hdr; // one fd when status is 0
+	uint32_t file;
+	uint32_t index;
+	int32_t status; // 0 or -errno
+	uint32_t reserved;
+};
+
+struct ipc_offender {
+	struct ipc_hdr hdr;
+	uint32_t role;
+	uint32_t index;
+	char why[IPC_REASON_LEN];
+};
+
+struct ipc_status {
+	struct ipc_hdr hdr;
+	int32_t status;
+	uint32_t reserved;
+	char text[2048]; // for people
+};
+
+// One certificate of cfg.certificates as the edge needs it: the chain, no key.
+struct ipc_certs {
+	struct ipc_hdr hdr;
+	uint32_t generation; // of the set; signatures name it, so that a reload harms no handshake
+	uint32_t index;
+	uint32_t total;
+	uint32_t key_type; // enum ipc_key
+	uint32_t chain_len; // PEM bytes
+	uint32_t reserved;
+	uint8_t sha1[20]; // of the leaf's DER, for webvpnc
+	uint8_t reserved2[4];
+	char chain[IPC_CHAIN_MAX];
+};
+
+enum ipc_key {
+	IPC_KEY_RSA = 1,
+	IPC_KEY_ECDSA = 2,
+};
+
+enum ipc_sign {
+	IPC_SIGN_ECDSA = 1, // in: the hash; out: DER signature
+	IPC_SIGN_RSA_PKCS1 = 2, // in: DER DigestInfo; out: signature
+	IPC_SIGN_RSA_PSS = 3, // in: the hash; hash: its wolfCrypt hash type
+};
+
+struct ipc_sign_req {
+	struct ipc_hdr hdr;
+	uint32_t generation;
+	uint32_t index;
+	uint32_t kind; // enum ipc_sign
+	uint32_t hash; // enum wc_HashType, PSS
+	uint32_t in_len;
+	uint32_t reserved;
+	uint8_t in[IPC_SIGN_IN_MAX];
+};
+
+struct ipc_signed {
+	struct ipc_hdr hdr;
+	int32_t status;
+	uint32_t out_len;
+	uint8_t out[IPC_SIGN_OUT_MAX];
+};
+
+struct ipc_login {
+	struct ipc_hdr hdr;
+	struct abi_addr remote;
+	uint16_t remote_port; // host order
+	uint16_t reserved[3];
+	char username[IPC_USER_LEN];
+	char password[IPC_PASSWORD_LEN];
+	char group[IPC_GROUP_LEN];
+	char agent[IPC_AGENT_LEN];
+	char server_name[IPC_NAME_LEN];
+};
+
+enum ipc_login_status {
+	IPC_LOGIN_OK = 0,
+	IPC_LOGIN_DENIED = 1, // unknown user, wrong password, locked: all the same
+	IPC_LOGIN_ERROR = 2, // could not be decided now: 503
+};
+
+struct ipc_login_result {
+	struct ipc_hdr hdr;
+	uint32_t status; // enum ipc_login_status
+	uint32_t reserved;
+	uint8_t cookie[IPC_COOKIE_LEN]; // IPC_LOGIN_OK
+	char reason[IPC_REASON_LEN]; // IPC_LOGIN_ERROR: for X-Reason
+};
+
+struct ipc_session_new {
+	struct ipc_hdr hdr;
+	uint8_t cookie_hash[IPC_HASH_LEN]; // HMAC-SHA256(cookie secret, cookie)
+	struct abi_addr remote;
+	char username[IPC_USER_LEN];
+	char groups[IPC_GROUPS_LEN];
+	char agent[IPC_AGENT_LEN];
+	char server_name[IPC_NAME_LEN];
+};
+
+struct ipc_session_created {
+	struct ipc_hdr hdr;
+	// 0, -ENOSPC too many clients, -EUSERS too many of this user, -EIO store, -EAGAIN not ready
+	// yet: auth asks again.
+	int32_t status;
+	uint32_t reserved;
+};
+
+#define IPC_WISH_V4 (1u << 0)
+#define IPC_WISH_V6 (1u << 1)
+#define IPC_WISH_FULL_IPV6 (1u << 2) // understands X-CSTP-Address-IP6
+#define IPC_WISH_MOBILE (1u << 3)
+#define IPC_WISH_DTLS_PSK (1u << 4)
+#define IPC_WISH_CISCO (1u << 5) // Cisco agent: X-CSTP-DNS-IP6 and the like
+
+// What the client said at CONNECT. IPC_CONNECT carries the cookie, IPC_SESSION_CONNECT its hash.
+struct ipc_connect {
+	struct ipc_hdr hdr;
+	uint8_t cookie[IPC_COOKIE_LEN];
+	struct abi_addr remote;
+	struct abi_addr local;
+	uint16_t remote_port; // host order
+	uint16_t local_port;
+	uint32_t edge; // filled by auth: number of the edge that asked
+	uint32_t wishes; // IPC_WISH_*
+	uint16_t base_mtu; // X-CSTP-Base-MTU, 0: none
+	uint16_t mtu; // X-CSTP-MTU
+	uint16_t path_mtu; // of the TCP connection, from TCP_INFO; 0: unknown
+	uint8_t tls_version; // enum abi_version
+	uint8_t tls_cipher; // enum abi_cipher
+	uint8_t legacy_cipher; // enum abi_cipher chosen for legacy DTLS, 0: none
+	uint8_t reserved[7];
+	uint8_t psk[IPC_PSK_LEN]; // exporter value
+	uint8_t master[IPC_MASTER_LEN]; // X-DTLS-Master-Secret, zero: none
+	char hostname[IPC_NAME_LEN]; // X-CSTP-Hostname
+	char agent[IPC_AGENT_LEN];
+	char device_type[IPC_NAME_LEN];
+	char device_platform[IPC_NAME_LEN];
+};
+
+// DTLS mode of a session.
+enum ipc_dtls {
+	IPC_DTLS_NONE = 0,
+	IPC_DTLS_PSK = 1, // protocol: PSK-NEGOTIATE
+	IPC_DTLS_LEGACY = 2, // resumption with the client's master secret
+};
+
+struct ipc_connect_result {
+	struct ipc_hdr hdr;
+	uint32_t status; // 0, or the HTTP status: 401, 503
+	struct abi_sid sid;
+	uint8_t app_id[IPC_APP_ID_LEN]; // X-DTLS-App-ID or X-DTLS-Session-ID
+	struct abi_addr inner4, inner6; // all zero: not given
+	struct abi_addr netmask4; // v4-mapped
+	uint8_t inner6_prefix;
+	uint8_t dtls; // enum ipc_dtls
+	uint16_t udp_port; // host order
+	uint16_t cstp_mtu; // inner packet over TLS, bytes
+	uint16_t dtls_mtu;
+	uint16_t base_mtu;
+	uint16_t reserved;
+	uint32_t dpd, keepalive, idle_timeout, session_timeout, session_remaining, rekey_time;
+	char reason[IPC_REASON_LEN];
+	// everything else of the answer (DNS, routes, banner) comes from the configuration
+};
+
+struct ipc_stream_up {
+	struct ipc_hdr hdr; // one fd
+	struct abi_sid sid;
+	struct abi_cmd_stream_set stream; // token is filled by session
+};
+
+struct ipc_dtls_query {
+	struct ipc_hdr hdr;
+	uint8_t app_id[IPC_APP_ID_LEN];
+	struct abi_addr remote;
+};
+
+struct ipc_dtls_params {
+	struct ipc_hdr hdr;
+	uint32_t mode; // enum ipc_dtls; NONE: unknown id
+	struct abi_sid sid;
+	uint8_t cipher; // legacy: enum abi_cipher
+	uint8_t reserved[3];
+	uint8_t psk[IPC_PSK_LEN];
+	uint8_t master[IPC_MASTER_LEN];
+};
+
+struct ipc_dtls_up {
+	struct ipc_hdr hdr;
+	struct abi_sid sid;
+	struct abi_cmd_dtls_set dtls;
+};

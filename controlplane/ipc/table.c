@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The one table of who may send what to whom, with exact lengths. Used by ipc.c on both ends.
+//
+// What is not here does not exist: a message outside the table ends the process that sent it.
+#include "ipc.h"
+
+#define SUP IPC_SUPERVISOR
+#define AUTH IPC_AUTH
+#define EDGE IPC_EDGE
+#define SESSION IPC_SESSION
+
+// Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
+#define DATAPLANE_EDGE_FDS 5
+#define DATAPLANE_SESSION_FDS 7
+
+#define ROW(from, to, type, body, fds_min, fds_max) \
+	{ from, to, type, sizeof(struct body), fds_min, fds_max, #type }
+
+static const struct ipc_rule rules[] = {
+	// Every child: its configuration, its peers, when to begin and when to end.
+	ROW(SUP, AUTH, IPC_CONFIG, ipc_config, 1, 1),
+	ROW(SUP, EDGE, IPC_CONFIG, ipc_config, 1, 1),
+	ROW(SUP, SESSION, IPC_CONFIG, ipc_config, 1, 1),
+	ROW(SUP, AUTH, IPC_PEER, ipc_peer, 1, 1),
+	ROW(SUP, EDGE, IPC_PEER, ipc_peer, 1, 1),
+	ROW(SUP, SESSION, IPC_PEER, ipc_peer, 1, 1),
+	ROW(SUP, AUTH, IPC_START, ipc_empty, 0, 0),
+	ROW(SUP, EDGE, IPC_START, ipc_empty, 0, 0),
+	ROW(SUP, SESSION, IPC_START, ipc_empty, 0, 0),
+	ROW(SUP, AUTH, IPC_STOP, ipc_empty, 0, 0),
+	ROW(SUP, EDGE, IPC_STOP, ipc_empty, 0, 0),
+	ROW(SUP, SESSION, IPC_STOP, ipc_empty, 0, 0),
+	// Descriptors that only root can make, each for the one role that needs it.
+	ROW(SUP, EDGE, IPC_LISTENER, ipc_listener, 1, 1),
+	ROW(SUP, EDGE, IPC_DATAPLANE, ipc_dataplane, DATAPLANE_EDGE_FDS, DATAPLANE_EDGE_FDS),
+	ROW(SUP, SESSION, IPC_DATAPLANE, ipc_dataplane, DATAPLANE_SESSION_FDS,
+		DATAPLANE_SESSION_FDS),
+	ROW(SUP, AUTH, IPC_FILE, ipc_file_result, 0, 1),
+	ROW(SUP, SESSION, IPC_FILE, ipc_file_result, 0, 1),
+	ROW(SUP, SESSION, IPC_CONTROL_LISTENER, ipc_empty, 1, 1),
+	ROW(SUP, SESSION, IPC_STATE_DIR, ipc_empty, 1, 1),
+	ROW(SUP, SESSION, IPC_RELOAD_RESULT, ipc_status, 0, 0),
+
+	// What children may ask of root. The supervisor checks again which file is whose.
+	ROW(AUTH, SUP, IPC_READY, ipc_empty, 0, 0),
+	ROW(EDGE, SUP, IPC_READY, ipc_empty, 0, 0),
+	ROW(SESSION, SUP, IPC_READY, ipc_empty, 0, 0),
+	ROW(AUTH, SUP, IPC_RELOADED, ipc_status, 0, 0),
+	ROW(EDGE, SUP, IPC_RELOADED, ipc_status, 0, 0),
+	ROW(SESSION, SUP, IPC_RELOADED, ipc_status, 0, 0),
+	ROW(AUTH, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
+	ROW(EDGE, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
+	ROW(SESSION, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
+	ROW(AUTH, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
+	ROW(SESSION, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
+	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
+	ROW(SESSION, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
+	ROW(SESSION, SUP, IPC_RELOAD, ipc_empty, 0, 0),
+
+	// The network side asks for what it must not hold: keys, passwords, the cookie secret.
+	ROW(AUTH, EDGE, IPC_CERTS, ipc_certs, 0, 0),
+	ROW(EDGE, AUTH, IPC_SIGN, ipc_sign_req, 0, 0),
+	ROW(AUTH, EDGE, IPC_SIGNED, ipc_signed, 0, 0),
+	ROW(EDGE, AUTH, IPC_LOGIN, ipc_login, 0, 0),
+	ROW(AUTH, EDGE, IPC_LOGIN_RESULT, ipc_login_result, 0, 0),
+	ROW(EDGE, AUTH, IPC_CONNECT, ipc_connect, 0, 0),
+
+	// Only auth can vouch for a login or a cookie, so an edge cannot make a session.
+	ROW(AUTH, SESSION, IPC_SESSION_NEW, ipc_session_new, 0, 0),
+	ROW(SESSION, AUTH, IPC_SESSION_CREATED, ipc_session_created, 0, 0),
+	ROW(AUTH, SESSION, IPC_SESSION_CONNECT, ipc_connect, 0, 0),
+
+	// The answer goes straight to the edge; then its socket and record keys leave it.
+	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),
+	ROW(EDGE, SESSION, IPC_STREAM_UP, ipc_stream_up, 1, 1),
+	ROW(EDGE, SESSION, IPC_DTLS_QUERY, ipc_dtls_query, 0, 0),
+	ROW(SESSION, EDGE, IPC_DTLS_PARAMS, ipc_dtls_params, 0, 0),
+	ROW(EDGE, SESSION, IPC_DTLS_UP, ipc_dtls_up, 0, 0),
+};
+
+const char *ipc_role_name(enum ipc_role role) {
+	static const char *const names[IPC_ROLE_MAX] = {
+		[SUP] = "supervisor",
+		[AUTH] = "auth",
+		[EDGE] = "edge",
+		[SESSION] = "session",
+	};
+	return (unsigned)role < IPC_ROLE_MAX ? names[role] : "unknown";
+}
+
+const struct ipc_rule *ipc_rule_find(enum ipc_role from, enum ipc_role to, unsigned type) {
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		const struct ipc_rule *rule = &rules[i];
+		if (rule->from == from && rule->to == to && (unsigned)rule->type == type)
+			return rule;
+	}
+	return NULL;
+}
+
+const char *ipc_check(enum ipc_role from, enum ipc_role to, const void *msg, size_t len,
+	unsigned nb_fds, const struct ipc_rule **rule) {
+	const struct ipc_hdr *hdr = msg;
+	*rule = NULL;
+	if (len < sizeof(*hdr))
+		return "shorter than a header";
+	if (len > IPC_MSG_MAX)
+		return "longer than any message";
+	const struct ipc_rule *found = ipc_rule_find(from, to, hdr->type);
+	if (found == NULL)
+		return "type is not in the table for this sender";
+	if (hdr->len != len || len != found->len)
+		return "wrong length";
+	if (hdr->nb_fds != nb_fds || nb_fds < found->nb_fds_min || nb_fds > found->nb_fds_max)
+		return "wrong number of descriptors";
+	*rule = found;
+	return NULL;
+}

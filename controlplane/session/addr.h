@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Text of an address of the ABI, for logs. Used by the files of this folder.
+#pragma once
+
+#include <arpa/inet.h>
+#include <stddef.h>
+
+#include "controlplane/session/record.h"
+
+#define ADDR_TEXT_LEN INET6_ADDRSTRLEN
+
+// Writes to `text` (ADDR_TEXT_LEN bytes) and returns it; "none" for all zero.
+static inline const char *addr_text(const struct abi_addr *addr, char *text) {
+	if (abi_addr_none(addr))
+		return "none";
+	if (abi_addr_is4(addr))
+		return inet_ntop(AF_INET, addr->bytes + 12, text, ADDR_TEXT_LEN);
+	return inet_ntop(AF_INET6, addr->bytes, text, ADDR_TEXT_LEN);
+}

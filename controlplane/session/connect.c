@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// CONNECT and what follows it: addresses, MTU, DTLS mode, the way into the dataplane, the stream
+// and the DTLS channel. Called by role.c with messages of auth and edge.
+//
+// The steps of a CONNECT: new generation, record on disk, the old connection out of the
+// dataplane, SESSION_ADD, and only after its completion the answer to the edge. Each step's
+// callback finds the session again by index and generation: a newer CONNECT makes it stale.
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "controlplane/ipc/ipc.h"
+#include "controlplane/proc/log.h"
+#include "controlplane/session/addr.h"
+#include "controlplane/session/mtu.h"
+#include "controlplane/session/sessions.h"
+
+#define IPV6_MTU_MIN 1280u
+
+struct step {
+	struct session_mgr *mgr;
+	struct abi_sid sid;
+};
+
+static struct step *step_new(struct session_mgr *mgr, struct abi_sid sid) {
+	struct step *step = malloc(sizeof(*step));
+
+	if (step)
+		*step = (struct step){mgr, sid};
+	return step;
+}
+
+static bool is_zero(const uint8_t *data, size_t len) {
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < len; i++)
+		any |= data[i];
+	return any == 0;
+}
+
+// --- answers ---
+
+static void answer_error(
+	struct session_mgr *mgr, uint32_t edge, uint64_t req, unsigned status, const char *reason) {
+	struct ipc_connect_result msg = {.hdr.req = req, .status = status};
+
+	mgr->nb_refused++;
+	snprintf(msg.reason, sizeof(msg.reason), "%s", reason);
+	mgr->opts.send(IPC_EDGE, edge, IPC_CONNECT_RESULT, &msg.hdr, sizeof(msg), mgr->opts.arg);
+}
+
+void session_connect_fail(
+	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason) {
+	if (!session->connecting)
+		return;
+	session->connecting = false;
+	log_warning("connect_refused", "session=%u user=%s status=%u reason=%s", session->sid.index,
+		log_value(session->str[STR_USER]), status, log_value(reason));
+	answer_error(mgr, session->connect.edge, session->connect.req, status, reason);
+}
+
+// The port that goes with the TCP listener the client came to.
+static uint16_t udp_port(const struct cfg *cfg, uint16_t local_port) {
+	for (size_t i = 0; i < cfg->nb_listen; i++) {
+		if (cfg->listen[i].tcp_port == local_port)
+			return cfg->listen[i].udp_port;
+	}
+	return cfg->nb_listen ? cfg->listen[0].udp_port : 0;
+}
+
+static uint32_t dpd_of(const struct cfg *cfg, uint32_t wishes) {
+	const struct cfg_network *network = &cfg->network;
+
+	return wishes & IPC_WISH_MOBILE && network->mobile_dpd ? network->mobile_dpd : network->dpd;
+}
+
+// Seconds left of the session timeout; 0: none is set. Never 0 while it runs.
+static uint32_t session_left(const struct session_mgr *mgr, const struct session *session) {
+	uint32_t timeout = mgr->cfg->network.session_timeout;
+	uint64_t now = session_now(), end = session->started + timeout;
+
+	if (!timeout)
+		return 0;
+	return end > now ? (uint32_t)(end - now) : 1;
+}
+
+static void answer_ok(struct session_mgr *mgr, struct session *session) {
+	const struct cfg_network *network = &mgr->cfg->network;
+	struct ipc_connect_result msg = {
+		.hdr.req = session->connect.req,
+		.sid = session->sid,
+		.inner4 = session->inner4,
+		.inner6 = session->inner6,
+		.inner6_prefix = session->inner6_prefix,
+		.dtls = session->dtls_mode,
+		.udp_port = session->dtls_mode ? udp_port(mgr->cfg, session->connect.local_port)
+					       : 0,
+		.cstp_mtu = session->cstp_mtu,
+		.dtls_mtu = session->dtls_mtu,
+		.base_mtu = session->base_mtu,
+		.dpd = dpd_of(mgr->cfg, session->wishes),
+		.keepalive = network->keepalive,
+		.idle_timeout = network->idle_timeout,
+		.session_timeout = network->session_timeout,
+		.session_remaining = session_left(mgr, session),
+		.rekey_time = network->rekey_time,
+	};
+
+	msg.netmask4 = pools_netmask4(mgr->pools, &session->inner4);
+	memcpy(msg.app_id, session->app_id, sizeof(msg.app_id));
+	session->connecting = false;
+	session->edge = session->connect.edge;
+	mgr->opts.send(IPC_EDGE, session->connect.edge, IPC_CONNECT_RESULT, &msg.hdr, sizeof(msg),
+		mgr->opts.arg);
+}
+
+// --- what the dataplane is told ---
+
+void session_policy(
+	const struct session_mgr *mgr, const struct session *session, struct abi_policy *policy) {
+	const struct cfg *cfg = mgr->cfg;
+
+	memset(policy, 0, sizeof(*policy));
+	if (session->dtls_mode == IPC_DTLS_NONE)
+		policy->flags |= ABI_POLICY_NO_DTLS;
+	if (cfg->dataplane.client_to_client)
+		policy->flags |= ABI_POLICY_CLIENT_TO_CLIENT;
+	policy->mtu = session->cstp_mtu;
+	policy->dpd_s = dpd_of(cfg, session->wishes);
+	policy->keepalive_s = cfg->network.keepalive;
+	policy->idle_timeout_s = cfg->network.idle_timeout;
+	policy->session_timeout_s = session_left(mgr, session);
+	policy->switch_to_tcp_s = cfg->network.switch_to_tcp;
+	policy->rx_bytes_per_s = cfg->network.rx_rate;
+	policy->tx_bytes_per_s = cfg->network.tx_rate;
+}
+
+static void added(int status, void *arg) {
+	struct step *step = arg;
+	struct session_mgr *mgr = step->mgr;
+	struct session *session = session_get(mgr, step->sid);
+	char text[IPC_REASON_LEN], v4[ADDR_TEXT_LEN], v6[ADDR_TEXT_LEN], remote[ADDR_TEXT_LEN];
+
+	if (status == -ETIMEDOUT) {
+		// It may still be carried out.
+		struct abi_cmd cmd = {.type = ABI_CMD_SESSION_DEL,
+			.sid = step->sid,
+			.session_del = {ABI_END_TEMPORARY}};
+		dplane_command(mgr->dplane, &cmd, NULL, NULL);
+	}
+	free(step);
+	// Gone or replaced meanwhile: whoever did that deletes what was added.
+	if (!session || !session->connecting)
+		return;
+	if (status != 0) {
+		snprintf(text, sizeof(text), "The dataplane refused the session (%s)",
+			strerror(-status));
+		session_connect_fail(mgr, session, 503, text);
+		session_ended(mgr, session, ABI_END_TEMPORARY);
+		return;
+	}
+	session->seen = mgr->dump;
+	mgr->nb_connects++;
+	log_info("connect", "session=%u.%u user=%s remote=%s ipv4=%s ipv6=%s mtu=%u dtls=%u",
+		session->sid.index, session->sid.generation, log_value(session->str[STR_USER]),
+		addr_text(&session->remote, remote), addr_text(&session->inner4, v4),
+		addr_text(&session->inner6, v6), session->cstp_mtu, session->dtls_mode);
+	session_timer_set(mgr, session, TIMER_STREAM, session_now() + SESSION_STREAM_WAIT_S);
+	answer_ok(mgr, session);
+}
+
+static void stored(int status, void *arg) {
+	struct step *step = arg;
+	struct session_mgr *mgr = step->mgr;
+	struct session *session = session_get(mgr, step->sid);
+	struct abi_cmd cmd = {.type = ABI_CMD_SESSION_ADD, .sid = step->sid};
+
+	if (!session || !session->connecting) {
+		free(step);
+		return;
+	}
+	if (status != 0) {
+		free(step);
+		session_connect_fail(mgr, session, 503,
+			status == -ENOSPC ? "The session store is full"
+					  : "The session store cannot be written");
+		session_uninstall(mgr, session, ABI_END_TEMPORARY);
+		session_ended(mgr, session, ABI_END_TEMPORARY);
+		return;
+	}
+	if (session->installed)
+		log_info("replace", "session=%u.%u user=%s old=%u", session->sid.index,
+			session->sid.generation, log_value(session->str[STR_USER]),
+			session->installed);
+	// The old connection's stream ends with it; its addresses are free for the next command.
+	session_uninstall(mgr, session, ABI_END_REPLACED);
+	cmd.session_add.inner4 = session->inner4;
+	cmd.session_add.inner6 = session->inner6;
+	cmd.session_add.inner6_prefix = session->inner6_prefix;
+	session_policy(mgr, session, &cmd.session_add.policy);
+	status = dplane_command(mgr->dplane, &cmd, added, step);
+	if (status == 0) {
+		session->installed = session->sid.generation;
+		return;
+	}
+	free(step);
+	session_connect_fail(mgr, session, 503, "The dataplane is not there");
+	session_ended(mgr, session, ABI_END_TEMPORARY);
+}
+
+// --- the request ---
+
+static int lease(
+	struct session_mgr *mgr, struct session *session, int family, struct abi_addr *addr) {
+	uint64_t now = session_now();
+	struct record_lease record;
+	int ret = 0;
+
+	if (!abi_addr_none(addr)) {
+		ret = pools_take(mgr->pools, addr, session->str[STR_USER], session->sid.index, now);
+		if (ret == 0)
+			return 0;
+		memset(addr, 0, sizeof(*addr)); // the pools have changed: another one then
+	}
+	ret = pools_lease(
+		mgr->pools, family, session->str[STR_USER], session->sid.index, now, addr);
+	if (ret != 0)
+		return ret;
+	record_lease_init(&record);
+	record.addr = *addr;
+	record.last_used = now;
+	snprintf(record.user, sizeof(record.user), "%s", session->str[STR_USER]);
+	store_lease_put(mgr->store, &record);
+	return 0;
+}
+
+// NULL or why not.
+static const char *choose_addresses(struct session_mgr *mgr, struct session *session,
+	const struct ipc_connect *msg, uint16_t data_mtu) {
+	bool v6 = msg->wishes & IPC_WISH_V6 && pools_has(mgr->pools, AF_INET6) &&
+		data_mtu >= IPV6_MTU_MIN;
+	bool v4 = (msg->wishes & IPC_WISH_V4 || !(msg->wishes & IPC_WISH_V6)) &&
+		pools_has(mgr->pools, AF_INET);
+
+	// What a reconnecting client had stays, or it would give up (protocol 3.2).
+	if (v4 && lease(mgr, session, AF_INET, &session->inner4) != 0)
+		return "The IPv4 address pool is empty";
+	if (v6 && lease(mgr, session, AF_INET6, &session->inner6) != 0)
+		return "The IPv6 address pool is empty";
+	session->inner6_prefix = abi_addr_none(&session->inner6)
+		? 0
+		: pools_client_prefix(mgr->pools, &session->inner6);
+	if (abi_addr_none(&session->inner4) && abi_addr_none(&session->inner6))
+		return "No address pool serves this client";
+	return NULL;
+}
+
+static uint8_t choose_dtls(const struct session_mgr *mgr, const struct ipc_connect *msg) {
+	if (!udp_port(mgr->cfg, msg->local_port))
+		return IPC_DTLS_NONE;
+	if (mgr->cfg->dtls_psk && msg->wishes & IPC_WISH_DTLS_PSK)
+		return IPC_DTLS_PSK;
+	if (mgr->cfg->dtls_legacy && !is_zero(msg->master, sizeof(msg->master)) &&
+		(msg->legacy_cipher == ABI_AES_128_GCM || msg->legacy_cipher == ABI_AES_256_GCM))
+		return IPC_DTLS_LEGACY;
+	return IPC_DTLS_NONE;
+}
+
+static void take_over(struct session *session, const struct ipc_connect *msg) {
+	session->wishes = msg->wishes;
+	session->remote = msg->remote;
+	session->remote_port = msg->remote_port;
+	session->tls_version = msg->tls_version;
+	session->tls_cipher = msg->tls_cipher;
+	session->legacy_cipher = msg->legacy_cipher;
+	memcpy(session->psk_key, msg->psk, IPC_PSK_LEN);
+	memcpy(session->master_secret, msg->master, IPC_MASTER_LEN);
+	session_string_set(session, STR_HOSTNAME, msg->hostname);
+	session_string_set(session, STR_AGENT, msg->agent);
+	session_string_set(session, STR_DEVICE_TYPE, msg->device_type);
+	session_string_set(session, STR_DEVICE_PLATFORM, msg->device_platform);
+	session->connect = (struct session_connect){msg->edge, msg->hdr.req, msg->local_port};
+}
+
+// NULL or why this user may not connect now.
+static const char *check_limits(struct session_mgr *mgr, const struct session *session) {
+	uint32_t same = mgr->cfg->auth.max_same_clients;
+
+	if (session->sid.index >= dplane_sessions_max(mgr->dplane))
+		return "The dataplane's session table is too small";
+	if (session->state != SESSION_DISCONNECTED)
+		return NULL; // counted already
+	if (mgr->nb_state[SESSION_AUTHENTICATED] + mgr->nb_state[SESSION_CONNECTED] >=
+		session_limit(mgr))
+		return "Too many clients";
+	if (same && session_count_user(mgr, session->str[STR_USER], session) >= same)
+		return "Too many connections of this user";
+	return NULL;
+}
+
+static bool session_timed_out(const struct session_mgr *mgr, const struct session *session) {
+	return mgr->cfg->network.session_timeout && session->started &&
+		session->started + mgr->cfg->network.session_timeout <= session_now();
+}
+
+// Everything that can be decided at once. NULL or the reason for a 503.
+static const char *prepare(
+	struct session_mgr *mgr, struct session *session, const struct ipc_connect *msg) {
+	uint8_t app_id[IPC_APP_ID_LEN], dtls = choose_dtls(mgr, msg);
+	struct mtu_out mtu = mtu_choose(&(struct mtu_in){
+		.outer6 = !abi_addr_is4(&msg->remote),
+		.dtls = dtls != IPC_DTLS_NONE,
+		.tls13 = msg->tls_version == ABI_TLS13,
+		.base_mtu = msg->base_mtu,
+		.tunnel_mtu = msg->mtu,
+		.path_mtu = msg->path_mtu,
+		.cfg_mtu = mgr->cfg->network.mtu,
+	});
+	const char *why = check_limits(mgr, session);
+
+	if (!why)
+		why = choose_addresses(mgr, session, msg, mtu.data);
+	if (why)
+		return why;
+	// Fresh for each CONNECT: a late hello of the old connection finds nothing.
+	if (getrandom(app_id, sizeof(app_id), 0) != (ssize_t)sizeof(app_id))
+		return "No random numbers";
+	take_over(session, msg);
+	session_app_id_set(mgr, session, app_id);
+	session->dtls_mode = dtls;
+	session->dtls_cipher = 0;
+	session->base_mtu = mtu.base;
+	session->cstp_mtu = session->dtls_mtu = mtu.data;
+	return NULL;
+}
+
+static void connect_begin(
+	struct session_mgr *mgr, struct session *session, const struct ipc_connect *msg) {
+	uint64_t now = session_now();
+	struct step *step;
+
+	session->connecting = true;
+	session->sid.generation = store_generation_next(mgr->store);
+	session->connected = now;
+	session->expires = 0;
+	if (!session->started)
+		session->started = now;
+	session_state_set(mgr, session, SESSION_CONNECTED);
+	session_timer_set(mgr, session, TIMER_NONE, 0);
+	step = step_new(mgr, session->sid);
+	if (step && session_save(mgr, session, stored, step) == 0)
+		return;
+	free(step);
+	session_connect_fail(mgr, session, 503, "The session store is busy");
+	session_uninstall(mgr, session, ABI_END_TEMPORARY);
+	session_ended(mgr, session, ABI_END_TEMPORARY);
+}
+
+static const char *not_ready(const struct session_mgr *mgr) {
+	return dplane_attached(mgr->dplane) ? "The gateway is starting"
+					    : "The dataplane is not there";
+}
+
+// Until table and dataplane agree nothing may be installed. Clients come at once when a dataplane
+// restarts, and wait long after a refusal: so the request waits a moment, not they.
+static bool hold(struct session_mgr *mgr, const struct ipc_connect *msg) {
+	struct session_held *held;
+
+	if (mgr->nb_held >= SESSION_HELD_MAX)
+		return false;
+	held = malloc(sizeof(*held));
+	if (!held)
+		return false;
+	held->since_s = session_now();
+	held->msg = *msg;
+	STAILQ_INSERT_TAIL(&mgr->held, held, next);
+	mgr->nb_held++;
+	return true;
+}
+
+static struct session_held *held_pop(struct session_mgr *mgr) {
+	struct session_held *held = STAILQ_FIRST(&mgr->held);
+
+	STAILQ_REMOVE_HEAD(&mgr->held, next);
+	mgr->nb_held--;
+	return held;
+}
+
+static void held_free(struct session_held *held) {
+	explicit_bzero(held, sizeof(*held));
+	free(held);
+}
+
+void session_held_run(struct session_mgr *mgr) {
+	for (unsigned n = mgr->nb_held; n > 0; n--) {
+		struct session_held *held = held_pop(mgr);
+
+		session_connect(mgr, &held->msg);
+		held_free(held);
+	}
+}
+
+void session_held_expire(struct session_mgr *mgr) {
+	uint64_t now = session_now();
+
+	while (!STAILQ_EMPTY(&mgr->held) &&
+		now - STAILQ_FIRST(&mgr->held)->since_s > SESSION_HELD_S) {
+		struct session_held *held = held_pop(mgr);
+
+		answer_error(mgr, held->msg.edge, held->msg.hdr.req, 503, not_ready(mgr));
+		held_free(held);
+	}
+}
+
+static bool strings_ok(const struct ipc_connect *msg) {
+	return ipc_str_ok(msg->hostname, sizeof(msg->hostname)) &&
+		ipc_str_ok(msg->agent, sizeof(msg->agent)) &&
+		ipc_str_ok(msg->device_type, sizeof(msg->device_type)) &&
+		ipc_str_ok(msg->device_platform, sizeof(msg->device_platform));
+}
+
+int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg) {
+	struct session *session;
+	const char *why;
+
+	if (msg->edge >= ABI_EDGES_MAX || msg->tls_version > ABI_TLS13 ||
+		msg->tls_cipher > ABI_CHACHA20_POLY1305 ||
+		msg->legacy_cipher > ABI_CHACHA20_POLY1305 || !strings_ok(msg))
+		return -EPROTO;
+	if (!mgr->loaded || !mgr->reconciled) {
+		if (!hold(mgr, msg))
+			answer_error(mgr, msg->edge, msg->hdr.req, 503, not_ready(mgr));
+		return 0;
+	}
+	session = session_find(mgr, msg->cookie);
+	if (session && session_timed_out(mgr, session)) {
+		session_uninstall(mgr, session, ABI_END_SESSION_TIMEOUT);
+		session_delete(mgr, session, "session-timeout");
+		session = NULL;
+	}
+	if (!session) {
+		answer_error(mgr, msg->edge, msg->hdr.req, 401, "Cookie is not acceptable");
+		return 0;
+	}
+	// The client gave up on its first try: only the newest counts.
+	session_connect_fail(mgr, session, 503, "Replaced by another CONNECT");
+	why = prepare(mgr, session, msg);
+	if (!why) {
+		connect_begin(mgr, session, msg);
+		return 0;
+	}
+	log_warning("connect_refused", "session=%u user=%s status=503 reason=%s",
+		session->sid.index, log_value(session->str[STR_USER]), log_value(why));
+	answer_error(mgr, msg->edge, msg->hdr.req, 503, why);
+	return 0;
+}
+
+// --- channels ---
+
+static bool keys_ok(const struct abi_keys *keys) {
+	return keys->secret_len == 0 || keys->secret_len == 32 || keys->secret_len == 48;
+}
+
+static bool cipher_ok(uint8_t cipher) {
+	return cipher >= ABI_AES_128_GCM && cipher <= ABI_CHACHA20_POLY1305;
+}
+
+static void stream_set(int status, void *arg) {
+	struct step *step = arg;
+	struct session_mgr *mgr = step->mgr;
+	struct session *session = session_get(mgr, step->sid);
+
+	free(step);
+	if (!session)
+		return;
+	if (status == 0) {
+		session->channels |= ABI_CHANNEL_STREAM;
+		session->expires = 0;
+		session_timer_set(mgr, session, TIMER_NONE, 0);
+		return;
+	}
+	log_warning("stream_refused", "session=%u.%u user=%s status=%d", session->sid.index,
+		session->sid.generation, log_value(session->str[STR_USER]), status);
+	session_uninstall(mgr, session, ABI_END_ERROR);
+	session_ended(mgr, session, ABI_END_ERROR);
+}
+
+int session_stream_up(
+	struct session_mgr *mgr, unsigned edge, const struct ipc_stream_up *msg, int fd) {
+	struct session *session = session_get(mgr, msg->sid);
+	struct abi_cmd cmd = {.type = ABI_CMD_STREAM_SET, .sid = msg->sid};
+	struct step *step;
+	int ret;
+
+	if (!cipher_ok(msg->stream.cipher) || !keys_ok(&msg->stream.rx) ||
+		!keys_ok(&msg->stream.tx) ||
+		(msg->stream.version != ABI_TLS12 && msg->stream.version != ABI_TLS13))
+		return -EPROTO;
+	// Replaced or ended meanwhile: the socket closes, the client tries again.
+	if (!session || session->installed != msg->sid.generation || session->connecting)
+		return 0;
+	if (session->edge != edge && session->edge != SESSION_EDGE_ANY)
+		return -EPERM;
+	cmd.stream_set = msg->stream;
+	step = step_new(mgr, msg->sid);
+	ret = step ? dplane_send_fd(mgr->dplane, fd, &cmd.stream_set.token) : -ENOMEM;
+	if (ret == 0)
+		ret = dplane_command(mgr->dplane, &cmd, stream_set, step);
+	explicit_bzero(&cmd, sizeof(cmd));
+	if (ret == 0)
+		return 0;
+	free(step);
+	log_warning("stream_refused", "session=%u.%u user=%s status=%d", session->sid.index,
+		session->sid.generation, log_value(session->str[STR_USER]), ret);
+	session_uninstall(mgr, session, ABI_END_ERROR);
+	session_ended(mgr, session, ABI_END_ERROR);
+	return 0;
+}
+
+int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_query *msg) {
+	struct session *session = session_find_app_id(mgr, msg->app_id);
+	struct ipc_dtls_params params = {.hdr.req = msg->hdr.req, .mode = IPC_DTLS_NONE};
+
+	if (session && session->state == SESSION_CONNECTED &&
+		session->installed == session->sid.generation &&
+		session->dtls_mode != IPC_DTLS_NONE) {
+		params.mode = session->dtls_mode;
+		params.sid = session->sid;
+		if (params.mode == IPC_DTLS_PSK) {
+			memcpy(params.psk, session->psk_key, sizeof(params.psk));
+		} else {
+			params.cipher = session->legacy_cipher;
+			memcpy(params.master, session->master_secret, sizeof(params.master));
+		}
+	}
+	mgr->opts.send(IPC_EDGE, edge, IPC_DTLS_PARAMS, &params.hdr, sizeof(params), mgr->opts.arg);
+	explicit_bzero(&params, sizeof(params));
+	return 0;
+}
+
+static void dtls_set(int status, void *arg) {
+	struct step *step = arg;
+	struct session_mgr *mgr = step->mgr;
+	struct session *session = session_get(mgr, step->sid);
+
+	free(step);
+	if (!session || status == 0)
+		return;
+	session->dtls_cipher = 0;
+	log_warning("dtls_refused", "session=%u.%u user=%s status=%d", session->sid.index,
+		session->sid.generation, log_value(session->str[STR_USER]), status);
+}
+
+int session_dtls_up(struct session_mgr *mgr, const struct ipc_dtls_up *msg) {
+	struct session *session = session_get(mgr, msg->sid);
+	struct abi_cmd cmd = {.type = ABI_CMD_DTLS_SET, .sid = msg->sid};
+	struct step *step;
+
+	if (!cipher_ok(msg->dtls.cipher) || msg->dtls.version != ABI_DTLS12 || !msg->dtls.epoch ||
+		msg->dtls.rx.seq >> 48 || msg->dtls.tx.seq >> 48)
+		return -EPROTO;
+	if (!session || session->installed != msg->sid.generation ||
+		session->dtls_mode == IPC_DTLS_NONE)
+		return 0;
+	cmd.dtls_set = msg->dtls;
+	cmd.dtls_set.mtu = session->dtls_mtu;
+	session->dtls_cipher = msg->dtls.cipher;
+	session->dtls_tuple = msg->dtls.tuple;
+	step = step_new(mgr, msg->sid);
+	if (!step || dplane_command(mgr->dplane, &cmd, dtls_set, step) != 0)
+		free(step);
+	explicit_bzero(&cmd, sizeof(cmd));
+	return 0;
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Sessions and leases on their way to the store and back. Called by sessions.c, connect.c, role.c.
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/proc/log.h"
+#include "controlplane/session/addr.h"
+#include "controlplane/session/sessions.h"
+
+static void record_strings(struct record_session *record, const struct session *session) {
+	snprintf(record->user, sizeof(record->user), "%s", session->str[STR_USER]);
+	snprintf(record->groups, sizeof(record->groups), "%s", session->str[STR_GROUPS]);
+	snprintf(record->agent, sizeof(record->agent), "%s", session->str[STR_AGENT]);
+	snprintf(record->server_name, sizeof(record->server_name), "%s",
+		session->str[STR_SERVER_NAME]);
+	snprintf(record->hostname, sizeof(record->hostname), "%s", session->str[STR_HOSTNAME]);
+	snprintf(record->device_type, sizeof(record->device_type), "%s",
+		session->str[STR_DEVICE_TYPE]);
+	snprintf(record->device_platform, sizeof(record->device_platform), "%s",
+		session->str[STR_DEVICE_PLATFORM]);
+}
+
+static int record_make(
+	struct session_mgr *mgr, const struct session *session, struct record_session *record) {
+	uint8_t secrets[RECORD_SECRETS_LEN];
+	int ret;
+
+	record_session_init(record);
+	memcpy(record->cookie_hash, session->cookie_hash, IPC_HASH_LEN);
+	record->sid = session->sid;
+	record->state = (uint8_t)session->state;
+	record->dtls_mode = session->dtls_mode;
+	record->legacy_cipher = session->legacy_cipher;
+	record->tls_version = session->tls_version;
+	record->tls_cipher = session->tls_cipher;
+	record->dtls_cipher = session->dtls_cipher;
+	record->inner6_prefix = session->inner6_prefix;
+	record->last_end = session->last_end;
+	record->remote = session->remote;
+	record->inner4 = session->inner4;
+	record->inner6 = session->inner6;
+	record->remote_port = session->remote_port;
+	record->cstp_mtu = session->cstp_mtu;
+	record->dtls_mtu = session->dtls_mtu;
+	record->base_mtu = session->base_mtu;
+	record->created = session->created;
+	record->started = session->started;
+	record->connected = session->connected;
+	record->disconnected = session->disconnected;
+	record->expires = session->expires;
+	record->wishes = session->wishes;
+	memcpy(record->app_id, session->app_id, IPC_APP_ID_LEN);
+	record_strings(record, session);
+	memcpy(secrets, session->psk_key, IPC_PSK_LEN);
+	memcpy(secrets + IPC_PSK_LEN, session->master_secret, IPC_MASTER_LEN);
+	ret = store_seal(mgr->store, session->cookie_hash, secrets, &record->sealed);
+	explicit_bzero(secrets, sizeof(secrets));
+	return ret;
+}
+
+int session_save(struct session_mgr *mgr, struct session *session, store_done done, void *arg) {
+	struct record_session record;
+	int ret;
+
+	if (!mgr->loaded)
+		return -EAGAIN;
+	ret = record_make(mgr, session, &record);
+	if (ret == 0)
+		ret = store_session_put(mgr->store, &record, done, arg);
+	if (ret != 0)
+		log_error("store_save", "session=%u user=%s status=%d", session->sid.index,
+			log_value(session->str[STR_USER]), ret);
+	return ret;
+}
+
+static void load_secrets(
+	struct session_mgr *mgr, struct session *session, const struct record_session *record) {
+	uint8_t secrets[RECORD_SECRETS_LEN];
+
+	// After a reboot the key is another one: DTLS then waits for the next CONNECT.
+	if (store_unseal(mgr->store, record->cookie_hash, &record->sealed, secrets) != 0) {
+		session->dtls_mode = IPC_DTLS_NONE;
+		return;
+	}
+	memcpy(session->psk_key, secrets, IPC_PSK_LEN);
+	memcpy(session->master_secret, secrets + IPC_PSK_LEN, IPC_MASTER_LEN);
+	explicit_bzero(secrets, sizeof(secrets));
+}
+
+static void load_fields(struct session *session, const struct record_session *record) {
+	session->sid = record->sid;
+	session->dtls_mode = record->dtls_mode;
+	session->legacy_cipher = record->legacy_cipher;
+	session->tls_version = record->tls_version;
+	session->tls_cipher = record->tls_cipher;
+	session->dtls_cipher = record->dtls_cipher;
+	session->inner6_prefix = record->inner6_prefix;
+	session->last_end = record->last_end;
+	session->remote = record->remote;
+	session->remote_port = record->remote_port;
+	session->cstp_mtu = record->cstp_mtu;
+	session->dtls_mtu = record->dtls_mtu;
+	session->base_mtu = record->base_mtu;
+	session->created = record->created;
+	session->started = record->started;
+	session->connected = record->connected;
+	session->disconnected = record->disconnected;
+	session->expires = record->expires;
+	session->wishes = record->wishes;
+	session->edge = SESSION_EDGE_ANY;
+	session_string_set(session, STR_GROUPS, record->groups);
+	session_string_set(session, STR_AGENT, record->agent);
+	session_string_set(session, STR_SERVER_NAME, record->server_name);
+	session_string_set(session, STR_HOSTNAME, record->hostname);
+	session_string_set(session, STR_DEVICE_TYPE, record->device_type);
+	session_string_set(session, STR_DEVICE_PLATFORM, record->device_platform);
+}
+
+static void load_address(struct session_mgr *mgr, struct session *session,
+	const struct abi_addr *addr, struct abi_addr *to) {
+	char text[ADDR_TEXT_LEN];
+	int ret;
+
+	if (abi_addr_none(addr))
+		return;
+	ret = pools_take(
+		mgr->pools, addr, session->str[STR_USER], session->sid.index, session_now());
+	if (ret == 0 || ret == -EADDRNOTAVAIL) {
+		// Out of the pools since a change of configuration: it is the session's until it ends.
+		*to = *addr;
+		return;
+	}
+	log_error("store_address", "session=%u addr=%s status=%d", session->sid.index,
+		addr_text(addr, text), ret);
+}
+
+static void load_session(const struct record_session *record, void *arg) {
+	struct session_mgr *mgr = arg;
+	struct session *session;
+
+	if (mgr->table[record->sid.index] || session_find(mgr, record->cookie_hash)) {
+		log_error("store_duplicate", "session=%u user=%s", record->sid.index,
+			log_value(record->user));
+		return;
+	}
+	session = session_new(mgr, record->sid.index, record->cookie_hash, record->user);
+	if (!session)
+		return;
+	load_fields(session, record);
+	load_secrets(mgr, session, record);
+	load_address(mgr, session, &record->inner4, &session->inner4);
+	load_address(mgr, session, &record->inner6, &session->inner6);
+	session_state_set(mgr, session, record->state);
+	if (record->state != SESSION_AUTHENTICATED)
+		session_app_id_set(mgr, session, record->app_id);
+	if (record->state == SESSION_CONNECTED)
+		session->installed = record->sid.generation; // until the dataplane says otherwise
+	else
+		session_timer_set(mgr, session, TIMER_EXPIRY, record->expires);
+}
+
+struct lease_array {
+	struct record_lease *lease;
+	size_t nb, size;
+	struct session_mgr *mgr;
+};
+
+static void load_lease(const struct record_lease *record, void *arg) {
+	struct lease_array *array = arg;
+
+	if (array->nb == array->size) {
+		size_t size = array->size ? array->size * 2 : 256;
+		struct record_lease *lease = reallocarray(
+			array->lease, size, sizeof(*array->lease));
+
+		if (!lease)
+			return;
+		array->lease = lease;
+		array->size = size;
+	}
+	array->lease[array->nb++] = *record;
+}
+
+static int by_last_used(const void *a, const void *b) {
+	const struct record_lease *x = a, *y = b;
+
+	return (x->last_used > y->last_used) - (x->last_used < y->last_used);
+}
+
+static void load_skip_session(const struct record_session *record, void *arg) {
+}
+
+static void load_skip_lease(const struct record_lease *record, void *arg) {
+}
+
+static void load_free_indexes(struct session_mgr *mgr) {
+	uint32_t limit = mgr->cfg->dataplane.sessions_max;
+
+	if (!limit || limit > ABI_SESSIONS_MAX)
+		limit = ABI_SESSIONS_MAX;
+	mgr->nb_free = 0;
+	for (uint32_t i = limit; i-- > 0;) {
+		if (!mgr->table[i])
+			mgr->free[mgr->nb_free++] = i;
+	}
+}
+
+int session_mgr_load(struct session_mgr *mgr, struct store *store) {
+	struct lease_array array = {.mgr = mgr};
+	int ret = store_load(store, load_skip_session, load_lease, &array);
+
+	mgr->store = store;
+	if (ret >= 0 && array.nb) {
+		qsort(array.lease, array.nb, sizeof(*array.lease), by_last_used);
+		for (size_t i = 0; i < array.nb; i++)
+			pools_remember(mgr->pools, &array.lease[i].addr, array.lease[i].user,
+				array.lease[i].last_used);
+	}
+	free(array.lease);
+	if (ret >= 0)
+		ret = store_load(store, load_session, load_skip_lease, mgr);
+	if (ret < 0)
+		return ret;
+	load_free_indexes(mgr);
+	mgr->loaded = true;
+	log_info("store_loaded", "authenticated=%u connected=%u disconnected=%u leases=%zu",
+		mgr->nb_state[SESSION_AUTHENTICATED], mgr->nb_state[SESSION_CONNECTED],
+		mgr->nb_state[SESSION_DISCONNECTED], array.nb);
+	return 0;
+}

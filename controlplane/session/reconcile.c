@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Brings the table and the dataplane into agreement, and follows the dataplane's events. Called
+// by dataplane.c's hooks and the tick of sessions.c.
+//
+// After each attachment the dataplane is asked for all its sessions. What it has and the table
+// does not is deleted there; what the table believes connected and was not in the answer has lost
+// its connection. The same happens when the dataplane says that it had to drop events.
+#include <errno.h>
+#include <string.h>
+
+#include "controlplane/proc/log.h"
+#include "controlplane/session/addr.h"
+#include "controlplane/session/sessions.h"
+
+#define SWEEP_BURST 256u // policy updates a second after a reload
+
+// --- the dump ---
+
+static void dump_done(int status, void *arg) {
+	struct session_mgr *mgr = arg;
+
+	if (status == 0 || !mgr->dumping)
+		return;
+	mgr->dumping = false; // asked again by the tick
+	log_warning("dataplane_dump", "status=%d", status);
+}
+
+void reconcile_start(struct session_mgr *mgr) {
+	struct abi_cmd cmd = {.type = ABI_CMD_DUMP};
+
+	if (mgr->dumping || !mgr->loaded || !dplane_attached(mgr->dplane))
+		return;
+	mgr->dump++;
+	mgr->events_lost = dplane_counter(mgr->dplane, ABI_C_abi_evt_full);
+	mgr->dumping = dplane_command(mgr->dplane, &cmd, dump_done, mgr) == 0;
+}
+
+static void delete_unknown(struct session_mgr *mgr, const struct abi_evt *evt) {
+	struct abi_cmd cmd = {
+		.type = ABI_CMD_SESSION_DEL, .sid = evt->sid, .session_del = {ABI_END_TEMPORARY}};
+
+	log_warning(
+		"dataplane_unknown_session", "session=%u.%u", evt->sid.index, evt->sid.generation);
+	dplane_command(mgr->dplane, &cmd, NULL, NULL);
+}
+
+static bool addresses_match(const struct session *session, const struct abi_evt *evt) {
+	return memcmp(&session->inner4, &evt->inner4, sizeof(evt->inner4)) == 0 &&
+		memcmp(&session->inner6, &evt->inner6, sizeof(evt->inner6)) == 0;
+}
+
+// The client may come back with its cookie for as long as after any other end.
+static void await_client(struct session_mgr *mgr, struct session *session) {
+	session->expires = session_now() + mgr->cfg->auth.cookie_timeout;
+	session_timer_set(mgr, session, TIMER_EXPIRY, session->expires);
+}
+
+static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
+	struct session *session = session_get(mgr, evt->sid);
+
+	if (!session || session->installed != evt->sid.generation) {
+		delete_unknown(mgr, evt);
+		return;
+	}
+	if (!addresses_match(session, evt)) {
+		log_error("dataplane_address", "session=%u.%u user=%s", evt->sid.index,
+			evt->sid.generation, log_value(session->str[STR_USER]));
+		session_uninstall(mgr, session, ABI_END_TEMPORARY);
+		session_ended(mgr, session, ABI_END_TEMPORARY);
+		return;
+	}
+	session->seen = mgr->dump;
+	session->channels = (uint8_t)(evt->channels & (ABI_CHANNEL_STREAM | ABI_CHANNEL_DTLS));
+	if (evt->channels & ABI_CHANNEL_DTLS)
+		session->dtls_tuple = evt->tuple;
+	// Installed without a stream: after a restart of ours it must still come, or come again.
+	if (!(evt->channels & ABI_CHANNEL_STREAM) && session->timer == TIMER_NONE)
+		await_client(mgr, session);
+}
+
+static void dump_end(struct session_mgr *mgr) {
+	unsigned lost = 0;
+
+	if (!mgr->dumping)
+		return;
+	mgr->dumping = false;
+	for (uint32_t i = 0; i < mgr->index_end; i++) {
+		struct session *session = mgr->table[i];
+
+		if (!session || !session->installed || session->seen == mgr->dump)
+			continue;
+		// Its SESSION_ADD is still under way.
+		if (session->connecting)
+			continue;
+		session->expires = 0;
+		session_ended(mgr, session, ABI_END_TEMPORARY);
+		lost++;
+	}
+	if (!mgr->reconciled || lost)
+		log_info("reconciled", "connected=%u lost=%u", mgr->nb_state[SESSION_CONNECTED],
+			lost);
+	mgr->reconciled = true;
+	session_held_run(mgr);
+}
+
+// --- events ---
+
+static void session_end(struct session_mgr *mgr, const struct abi_evt *evt) {
+	struct session *session = session_get(mgr, evt->sid);
+	enum abi_end reason = evt->reason < ABI_END_MAX ? evt->reason : ABI_END_UNSPECIFIED;
+
+	// A CONNECT that replaces it is under way: it has another generation already.
+	if (!session || session->installed != evt->sid.generation)
+		return;
+	session_ended(mgr, session, reason);
+}
+
+static void stream_down(struct session_mgr *mgr, const struct abi_evt *evt) {
+	struct session *session = session_get(mgr, evt->sid);
+
+	if (!session || session->installed != evt->sid.generation)
+		return;
+	session->channels = (uint8_t)(evt->channels & ~ABI_CHANNEL_STREAM);
+	log_debug("stream_down", "session=%u.%u reason=%u", evt->sid.index, evt->sid.generation,
+		evt->reason);
+	if (session->connecting)
+		return;
+	await_client(mgr, session);
+}
+
+static void dtls_event(struct session_mgr *mgr, const struct abi_evt *evt) {
+	struct session *session = session_get(mgr, evt->sid);
+	char text[ADDR_TEXT_LEN];
+
+	if (!session || session->installed != evt->sid.generation)
+		return;
+	switch (evt->type) {
+	case ABI_EVT_DTLS_UP:
+		session->channels |= ABI_CHANNEL_DTLS;
+		session->dtls_tuple = evt->tuple;
+		break;
+	case ABI_EVT_DTLS_MOVED:
+		session->dtls_tuple = evt->tuple;
+		break;
+	default:
+		session->channels &= (uint8_t)~ABI_CHANNEL_DTLS;
+		break;
+	}
+	log_info(evt->type == ABI_EVT_DTLS_UP		  ? "dtls_up"
+			: evt->type == ABI_EVT_DTLS_MOVED ? "dtls_moved"
+							  : "dtls_down",
+		"session=%u.%u user=%s remote=%s port=%u cipher=%u", evt->sid.index,
+		evt->sid.generation, log_value(session->str[STR_USER]),
+		addr_text(&session->dtls_tuple.remote, text),
+		ntohs(session->dtls_tuple.remote_port), session->dtls_cipher);
+}
+
+void reconcile_event(const struct abi_evt *evt, void *arg) {
+	struct session_mgr *mgr = arg;
+
+	if (!mgr->loaded)
+		return;
+	switch (evt->type) {
+	case ABI_EVT_SESSION_END:
+		session_end(mgr, evt);
+		break;
+	case ABI_EVT_STREAM_DOWN:
+		stream_down(mgr, evt);
+		break;
+	case ABI_EVT_DTLS_UP:
+	case ABI_EVT_DTLS_DOWN:
+	case ABI_EVT_DTLS_MOVED:
+		dtls_event(mgr, evt);
+		break;
+	case ABI_EVT_SESSION:
+		// Outside of a dump of ours: the answer to one of a predecessor.
+		if (mgr->dumping)
+			dump_session(mgr, evt);
+		break;
+	case ABI_EVT_DUMP_END:
+		dump_end(mgr);
+		break;
+	case ABI_EVT_REKEY:
+		log_debug("rekey_due", "session=%u.%u", evt->sid.index, evt->sid.generation);
+		break;
+	default:
+		break;
+	}
+}
+
+void reconcile_lost(void *arg) {
+	struct session_mgr *mgr = arg;
+
+	mgr->dumping = false;
+	mgr->reconciled = false;
+}
+
+// --- the tick ---
+
+static void policy_sweep(struct session_mgr *mgr) {
+	for (unsigned n = 0; n < SWEEP_BURST && mgr->sweep < mgr->index_end; mgr->sweep++) {
+		struct session *session = mgr->table[mgr->sweep];
+		struct abi_cmd cmd = {.type = ABI_CMD_SESSION_UPDATE};
+
+		if (!session || !session->installed || session->connecting)
+			continue;
+		cmd.sid = session->sid;
+		session_policy(mgr, session, &cmd.policy);
+		if (dplane_command(mgr->dplane, &cmd, NULL, NULL) != 0)
+			return; // goes on with this one at the next tick
+		n++;
+	}
+}
+
+void reconcile_tick(struct session_mgr *mgr) {
+	session_held_expire(mgr);
+	if (!dplane_attached(mgr->dplane))
+		return;
+	if (!mgr->reconciled || dplane_counter(mgr->dplane, ABI_C_abi_evt_full) != mgr->events_lost)
+		reconcile_start(mgr);
+	if (mgr->reconciled)
+		policy_sweep(mgr);
+}

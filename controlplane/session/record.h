@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the store holds: fixed layouts with a version, checked on every read. Used by store.c.
+//
+// Host byte order: a store belongs to one machine. Never reorder; a changed layout is a new
+// RECORD_VERSION. Nothing in a record is a usable secret: the cookie is there as its keyed hash,
+// the DTLS secrets are sealed under a key that lives in the run directory only.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "controlplane/ipc/msg.h"
+#include "dataplane/abi/abi.h"
+
+#define RECORD_VERSION 1u
+#define RECORD_SESSION_MAGIC 0x53535350u // "PSSS"
+#define RECORD_LEASE_MAGIC 0x4c535350u // "PSSL"
+
+#define RECORD_SECRETS_LEN (IPC_PSK_LEN + IPC_MASTER_LEN)
+
+// AES-256-GCM, the record's cookie hash as additional data.
+struct record_sealed {
+	uint8_t nonce[12];
+	uint8_t text[RECORD_SECRETS_LEN]; // PSK, then master secret
+	uint8_t tag[16];
+};
+_Static_assert(sizeof(struct record_sealed) == 108, "record_sealed");
+
+struct record_session {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t size; // of this structure
+	uint8_t cookie_hash[IPC_HASH_LEN];
+	struct abi_sid sid;
+	uint8_t state; // enum session_state
+	uint8_t dtls_mode; // enum ipc_dtls
+	uint8_t legacy_cipher; // enum abi_cipher
+	uint8_t tls_version;
+	uint8_t tls_cipher;
+	uint8_t dtls_cipher;
+	uint8_t inner6_prefix;
+	uint8_t last_end; // enum abi_end
+	struct abi_addr remote, inner4, inner6;
+	uint16_t remote_port; // host order
+	uint16_t cstp_mtu, dtls_mtu, base_mtu;
+	// CLOCK_REALTIME seconds; 0: not set
+	uint64_t created, started, connected, disconnected, expires;
+	uint32_t wishes; // IPC_WISH_* of the last CONNECT
+	uint8_t app_id[IPC_APP_ID_LEN];
+	struct record_sealed sealed;
+	char user[IPC_USER_LEN];
+	char groups[IPC_GROUPS_LEN];
+	char agent[IPC_AGENT_LEN];
+	char server_name[IPC_NAME_LEN];
+	char hostname[IPC_NAME_LEN];
+	char device_type[IPC_NAME_LEN];
+	char device_platform[IPC_NAME_LEN];
+};
+_Static_assert(sizeof(struct record_session) == 1576, "record_session");
+
+struct record_lease {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t size;
+	struct abi_addr addr; // also the key
+	uint64_t last_used; // CLOCK_REALTIME seconds
+	char user[IPC_USER_LEN];
+};
+_Static_assert(sizeof(struct record_lease) == 160, "record_lease");
+
+// Copy `data` to *out and check every field. False: torn, foreign or of another version.
+bool record_session_read(const void *data, size_t len, struct record_session *out);
+bool record_lease_read(const void *data, size_t len, struct record_lease *out);
+// Set magic, version and size.
+void record_session_init(struct record_session *record);
+void record_lease_init(struct record_lease *record);
+
+bool abi_addr_none(const struct abi_addr *addr);
+bool abi_addr_is4(const struct abi_addr *addr); // v4-mapped

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The session process: start-up, messages, the store's directory. Run by child_main().
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include "controlplane/proc/child.h"
+#include "controlplane/proc/log.h"
+#include "controlplane/session/sessions.h"
+
+#define RECORD_BYTES 8192u // of the file for each session, copies on write and leases included
+
+struct role {
+	struct child *child;
+	struct store *store; // until the manager has it
+	struct session_mgr *mgr;
+	bool has_secret;
+};
+
+static int role_send(enum ipc_role to, unsigned index, enum ipc_type type, struct ipc_hdr *msg,
+	size_t len, void *arg) {
+	struct role *role = arg;
+	struct ipc_chan *chan = to == IPC_SUPERVISOR ? child_supervisor(role->child)
+						     : child_peer(role->child, to, index);
+
+	// The asker is gone: so is its question.
+	if (!chan)
+		return -ENOTCONN;
+	return ipc_send(chan, type, msg, len, NULL, 0);
+}
+
+static void role_dataplane_lost(void *arg) {
+	child_dataplane_lost(((struct role *)arg)->child);
+}
+
+static void role_pending(void *arg) {
+	struct role *role = arg;
+
+	// After everything that is ready in this pass: one commit for all of it.
+	if (role->mgr)
+		event_active(role->mgr->commit_event, EV_TIMEOUT, 0);
+}
+
+static struct role *role_get(struct child *child) {
+	struct role *role = child_data(child);
+
+	if (role)
+		return role;
+	role = calloc(1, sizeof(*role));
+	if (!role)
+		return NULL;
+	role->child = child;
+	child_data_set(child, role);
+	return role;
+}
+
+// Before the sandbox: the only moment in which files can be opened by name.
+static void role_state_dir(struct child *child, int fd) {
+	struct role *role = role_get(child);
+	const struct cfg *cfg = child_cfg(child);
+	struct store_hooks hooks = {role_pending, role};
+	uint32_t sessions = cfg->dataplane.sessions_max;
+	int ret;
+
+	if (!sessions || sessions > ABI_SESSIONS_MAX)
+		sessions = ABI_SESSIONS_MAX;
+	ret = role ? store_open(&role->store, fd, (size_t)sessions * RECORD_BYTES, &hooks)
+		   : -ENOMEM;
+	if (ret != 0) {
+		log_error("state_dir", "error=%s", log_value(strerror(-ret)));
+		child_exit(child, EXIT_FAILURE);
+	}
+}
+
+static void fail(struct child *child, const char *what, int status) {
+	log_error(what, "error=%s", log_value(strerror(-status)));
+	child_exit(child, EXIT_FAILURE);
+}
+
+static int read_secret(int fd, uint8_t secret[STORE_SECRET_LEN]) {
+	ssize_t len = pread(fd, secret, STORE_SECRET_LEN, 0);
+
+	return len == (ssize_t)STORE_SECRET_LEN ? 0 : -EBADF;
+}
+
+static void on_secret(struct child *child, int fd, void *arg) {
+	struct role *role = arg;
+	uint8_t secret[STORE_SECRET_LEN];
+	struct store *store = role->store;
+	int ret = fd < 0 ? fd : read_secret(fd, secret);
+
+	if (fd >= 0)
+		close(fd);
+	if (ret == 0)
+		ret = store_secret_set(store, secret);
+	explicit_bzero(secret, sizeof(secret));
+	if (ret == 0) {
+		role->store = NULL;
+		ret = session_mgr_load(role->mgr, store);
+	}
+	if (ret != 0) {
+		fail(child, "store_load", ret);
+		return;
+	}
+	reconcile_start(role->mgr);
+	session_held_run(role->mgr);
+}
+
+static int role_start(struct child *child) {
+	struct role *role = role_get(child);
+	struct session_mgr_opts opts = {
+		.base = child_base(child),
+		.cfg = child_cfg(child),
+		.send = role_send,
+		.dataplane_lost = role_dataplane_lost,
+		.arg = role,
+	};
+
+	if (!role || !role->store) {
+		log_error("start", "error=no-state-directory");
+		return -ENOENT;
+	}
+	role->mgr = session_mgr_new(&opts);
+	if (!role->mgr)
+		return -ENOMEM;
+	return child_file_open(child, IPC_FILE_STORE_SECRET, 0, on_secret, role);
+}
+
+static int role_reload(struct child *child, const struct cfg *cfg, char *text, size_t len) {
+	struct role *role = child_data(child);
+
+	if (role && role->mgr)
+		session_mgr_cfg(role->mgr, cfg, text, len);
+	return 0;
+}
+
+static void reload_result(struct session_mgr *mgr, const struct ipc_status *msg) {
+	struct session_reload reload = mgr->reload;
+
+	if (!reload.done || !memchr(msg->text, 0, sizeof(msg->text)))
+		return;
+	memset(&mgr->reload, 0, sizeof(mgr->reload));
+	reload.done(msg->status, msg->text, reload.arg);
+}
+
+static int role_message(
+	struct child *child, struct ipc_chan *from, const struct ipc_hdr *msg, int *fds) {
+	struct role *role = child_data(child);
+	struct session_mgr *mgr = role->mgr;
+	unsigned index = ipc_chan_peer_index(from);
+
+	if (!mgr)
+		return 0;
+	switch (msg->type) {
+	case IPC_SESSION_NEW:
+		return session_login(mgr, (const struct ipc_session_new *)msg);
+	case IPC_SESSION_CONNECT:
+		return session_connect(mgr, (const struct ipc_connect *)msg);
+	case IPC_STREAM_UP:
+		return session_stream_up(mgr, index, (const struct ipc_stream_up *)msg, fds[0]);
+	case IPC_DTLS_QUERY:
+		return session_dtls_query(mgr, index, (const struct ipc_dtls_query *)msg);
+	case IPC_DTLS_UP:
+		return session_dtls_up(mgr, (const struct ipc_dtls_up *)msg);
+	case IPC_RELOAD_RESULT:
+		reload_result(mgr, (const struct ipc_status *)msg);
+		return 0;
+	default:
+		return -EPROTO;
+	}
+}
+
+static void role_dataplane_up(struct child *child, const struct abi_welcome *welcome, int channel,
+	const int *fds, unsigned nb_fds) {
+	struct role *role = child_data(child);
+	uint64_t before = dplane_boot_id(role->mgr->dplane);
+	int ret;
+
+	reconcile_lost(role->mgr);
+	ret = dplane_attach(role->mgr->dplane, welcome, channel, fds, nb_fds);
+	if (ret != 0) {
+		log_error("dataplane_refused", "status=%d", ret);
+		return;
+	}
+	log_info("dataplane_attached", "boot=%016llx restarted=%s sessions_max=%u",
+		(unsigned long long)welcome->boot_id,
+		before && before != welcome->boot_id ? "yes" : "no", welcome->sessions_max);
+	reconcile_start(role->mgr);
+}
+
+static void role_control_listener(struct child *child, int fd) {
+	struct role *role = child_data(child);
+	int ret = control_listen(role->mgr, child_base(child), fd);
+
+	if (ret != 0)
+		log_error("control_listen", "error=%s", log_value(strerror(-ret)));
+}
+
+static void role_stop(struct child *child) {
+	struct role *role = child_data(child);
+
+	if (role) {
+		control_close();
+		// Sessions stay: in the store, and in the dataplane.
+		session_mgr_free(role->mgr);
+		store_close(role->store);
+		free(role);
+		child_data_set(child, NULL);
+	}
+	child_exit(child, EXIT_SUCCESS);
+}
+
+const struct child_role session_role = {
+	.role = IPC_SESSION,
+	.name = "session",
+	.start = role_start,
+	.reload = role_reload,
+	.message = role_message,
+	.dataplane_up = role_dataplane_up,
+	.control_listener = role_control_listener,
+	.state_dir = role_state_dir,
+	.stop = role_stop,
+};

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The session table and what happens to a session; shared by the files of this folder.
+//
+// sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
+// channels. reconcile.c: the dataplane's events and dump. info.c: session.h's view. role.c: the
+// process around it.
+#pragma once
+
+#include <sys/queue.h>
+
+#include "controlplane/session/dataplane.h"
+#include "controlplane/session/pools.h"
+#include "controlplane/session/session.h"
+#include "controlplane/session/store.h"
+
+#define SESSION_BUCKETS 65536u // power of two
+#define SESSION_STREAM_WAIT_S 15u // from the answer to CONNECT until the stream arrives
+#define SESSION_HELD_MAX 1024u // CONNECTs that wait for the dataplane or a reconciliation
+#define SESSION_HELD_S 3u
+#define SESSION_EDGE_ANY UINT32_MAX // after a restart it is not known who sends the stream
+
+enum session_string {
+	STR_USER,
+	STR_GROUPS,
+	STR_AGENT,
+	STR_SERVER_NAME,
+	STR_HOSTNAME,
+	STR_DEVICE_TYPE,
+	STR_DEVICE_PLATFORM,
+	STR_MAX,
+};
+
+// A CONNECT that has not been answered yet.
+struct session_connect {
+	uint32_t edge;
+	uint64_t req;
+	uint16_t local_port; // host order: where the client came in
+};
+
+enum session_timer {
+	TIMER_NONE,
+	TIMER_EXPIRY, // the cookie dies
+	TIMER_STREAM, // the stream must have come
+};
+
+struct session {
+	LIST_ENTRY(session) by_cookie, by_app_id, by_user;
+	TAILQ_ENTRY(session) by_due; // in mgr->timer[timer - 1]
+	enum session_timer timer;
+	uint64_t due; // CLOCK_REALTIME seconds
+	uint8_t cookie_hash[IPC_HASH_LEN];
+	struct abi_sid sid; // generation 0 before the first CONNECT
+	uint32_t installed; // generation in the dataplane, 0: none
+	uint32_t seen; // reconciliation that found it there
+	enum session_state state;
+	bool has_app_id;
+	bool connecting; // connect is valid
+	struct session_connect connect;
+	uint32_t edge; // that got the answer and sends the stream
+	uint32_t wishes;
+	struct abi_addr remote, inner4, inner6;
+	struct abi_tuple dtls_tuple;
+	uint16_t remote_port; // host order
+	uint16_t cstp_mtu, dtls_mtu, base_mtu;
+	uint8_t inner6_prefix;
+	uint8_t dtls_mode, dtls_cipher, legacy_cipher;
+	uint8_t tls_version, tls_cipher;
+	uint8_t channels;
+	uint8_t last_end;
+	uint64_t created, started, connected, disconnected, expires;
+	uint8_t app_id[IPC_APP_ID_LEN];
+	uint8_t psk_key[IPC_PSK_LEN];
+	uint8_t master_secret[IPC_MASTER_LEN];
+	char *str[STR_MAX]; // never NULL
+};
+
+struct session_held {
+	STAILQ_ENTRY(session_held) next;
+	uint64_t since_s;
+	struct ipc_connect msg;
+};
+
+struct session_reload {
+	void (*done)(int status, const char *text, void *arg);
+	void *arg;
+	uint64_t due;
+};
+
+struct session_mgr_opts {
+	struct event_base *base;
+	const struct cfg *cfg; // replaced with session_mgr_cfg()
+	// Sends to a peer: 0 or -errno. The message may be wiped afterwards.
+	int (*send)(enum ipc_role role, unsigned index, enum ipc_type type, struct ipc_hdr *msg,
+		size_t len, void *arg);
+	void (*dataplane_lost)(void *arg);
+	void *arg;
+};
+
+LIST_HEAD(session_list, session);
+TAILQ_HEAD(session_queue, session);
+
+struct session_mgr {
+	struct session_mgr_opts opts;
+	const struct cfg *cfg;
+	struct store *store;
+	struct dplane *dplane;
+	struct pools *pools;
+	struct event *commit_event, *tick_event;
+	struct session **table; // [ABI_SESSIONS_MAX] by index
+	uint32_t *free; // stack of free indexes
+	uint32_t nb_free, index_end; // indexes ever used are below index_end
+	struct session_list *by_cookie, *by_app_id, *by_user; // [SESSION_BUCKETS]
+	struct session_queue timer[2]; // sorted by due: expiry, stream
+	uint32_t nb_state[SESSION_DISCONNECTED + 1];
+	uint64_t nb_logins, nb_connects, nb_ended, nb_refused;
+	bool loaded; // the store's content is in the table
+	bool reconciled; // table and dataplane agree
+	uint32_t dump; // number of the current or last reconciliation
+	bool dumping;
+	uint64_t events_lost; // counter of the dataplane at the last reconciliation
+	uint32_t sweep; // next index that gets the new policy after a reload; index_end: done
+	STAILQ_HEAD(, session_held) held;
+	unsigned nb_held;
+	struct session_reload reload;
+};
+
+uint64_t session_now(void); // CLOCK_REALTIME seconds
+
+// --- sessions.c ---
+
+struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts);
+void session_mgr_free(struct session_mgr *mgr);
+// Answers held CONNECTs now that they can be decided.
+void session_held_run(struct session_mgr *mgr);
+// Those that waited too long get a 503.
+void session_held_expire(struct session_mgr *mgr);
+// The configuration was replaced (the old one must still be valid during the call).
+void session_mgr_cfg(struct session_mgr *mgr, const struct cfg *cfg, char *text, size_t len);
+
+// A new entry of the table, whose index must be free. The caller sets its state. NULL: no memory.
+struct session *session_new(struct session_mgr *mgr, uint32_t index,
+	const uint8_t cookie_hash[IPC_HASH_LEN], const char *user);
+struct session *session_find(struct session_mgr *mgr, const uint8_t cookie_hash[IPC_HASH_LEN]);
+struct session *session_find_app_id(struct session_mgr *mgr, const uint8_t app_id[IPC_APP_ID_LEN]);
+// NULL unless index and generation are those of a session that is there now.
+struct session *session_get(struct session_mgr *mgr, struct abi_sid sid);
+void session_app_id_set(struct session_mgr *mgr, struct session *session, const uint8_t *app_id);
+void session_string_set(struct session *session, enum session_string which, const char *text);
+void session_timer_set(
+	struct session_mgr *mgr, struct session *session, enum session_timer timer, uint64_t due);
+void session_state_set(struct session_mgr *mgr, struct session *session, enum session_state state);
+// Sessions of the user that count for the limit; `but` is left out.
+unsigned session_count_user(struct session_mgr *mgr, const char *user, const struct session *but);
+uint32_t session_limit(const struct session_mgr *mgr);
+
+// Its connection has gone: the cookie lives on for a while, or dies with it, by the reason.
+// `session` may be freed.
+void session_ended(struct session_mgr *mgr, struct session *session, enum abi_end reason);
+// The cookie is dead: out of table and store. Frees it. It must not be installed any more.
+void session_delete(struct session_mgr *mgr, struct session *session, const char *why);
+// Out of the dataplane (a command, no answer expected). No-op when it is not installed.
+void session_uninstall(struct session_mgr *mgr, struct session *session, enum abi_end reason);
+// Commits what is pending now, not at the end of this pass of the loop.
+void session_commit(struct session_mgr *mgr);
+
+// IPC_SESSION_NEW. Non-zero: the content is invalid.
+int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg);
+
+// --- persist.c ---
+
+// Takes over an open store whose secret is set, and loads it. 0 or -errno.
+int session_mgr_load(struct session_mgr *mgr, struct store *store);
+// Writes the session to the store. 0 or -errno (done is called only after 0).
+int session_save(struct session_mgr *mgr, struct session *session, store_done done, void *arg);
+
+// --- connect.c: messages. Non-zero: the content is invalid, the sender is ended. ---
+
+int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg);
+// The fd stays the caller's.
+int session_stream_up(
+	struct session_mgr *mgr, unsigned edge, const struct ipc_stream_up *msg, int fd);
+int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_query *msg);
+int session_dtls_up(struct session_mgr *mgr, const struct ipc_dtls_up *msg);
+void session_connect_fail(
+	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason);
+void session_policy(
+	const struct session_mgr *mgr, const struct session *session, struct abi_policy *policy);
+
+// --- reconcile.c ---
+
+// Attached: ask what is installed. Also to be called when events may have been lost.
+void reconcile_start(struct session_mgr *mgr);
+void reconcile_event(const struct abi_evt *evt, void *mgr);
+void reconcile_lost(void *mgr); // the dataplane went away
+void reconcile_tick(struct session_mgr *mgr);

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The crash-safe store of sessions and leases. Used by sessions.c and connect.c.
+//
+// A small interface, so that a shared store can take LMDB's place: load everything once, put and
+// delete records, hear when a change is safe on disk. Changes are collected and committed
+// together once per pass of the event loop; nobody gets an answer before its change is on disk.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "controlplane/session/record.h"
+
+#define STORE_FILE "sessions.mdb"
+#define STORE_SECRET_LEN 32u
+#define STORE_PENDING_MAX 65536u
+
+struct store;
+
+// 0: on disk; -ENOSPC: full; -EROFS: cannot be written; -EIO: else. Nothing of it was stored then.
+typedef void (*store_done)(int status, void *arg);
+
+struct store_hooks {
+	void (*pending)(void *arg); // the first change since the last commit was collected
+	void *arg;
+};
+
+// Opens or makes STORE_FILE in the directory. A file that is torn, foreign or of another version
+// is renamed (kept, with a log line) and a new one made. `bytes_max` bounds its size. 0 or
+// -errno. To be called before the sandbox: it opens files and changes the working directory.
+int store_open(struct store **out, int dir_fd, size_t bytes_max, const struct store_hooks *hooks);
+void store_close(struct store *store);
+
+// The secret that seals what records hold of keys (32 bytes, from the run directory).
+int store_secret_set(struct store *store, const uint8_t secret[STORE_SECRET_LEN]);
+
+// Calls back for each valid record. A bad one is counted and logged, and stays where it is.
+// Returns the number of bad records or -errno.
+int store_load(struct store *store, void (*session)(const struct record_session *record, void *arg),
+	void (*lease)(const struct record_lease *record, void *arg), void *arg);
+
+// Collect a change. `done` may be NULL. 0, or -ENOBUFS: too many are pending (done is not called).
+int store_session_put(
+	struct store *store, const struct record_session *record, store_done done, void *arg);
+int store_session_del(
+	struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN], store_done done, void *arg);
+int store_lease_put(struct store *store, const struct record_lease *record);
+int store_lease_del(struct store *store, const struct abi_addr *addr);
+
+// Commits what was collected, then calls the done functions in order (which may collect more).
+// When the whole cannot be stored, each change is tried by itself.
+void store_commit(struct store *store);
+bool store_is_pending(const struct store *store);
+
+// A generation that was never used for any session of this store; never 0. Survives restarts:
+// numbers are taken from the store in blocks, with the next commit.
+uint32_t store_generation_next(struct store *store);
+
+// `secrets`: RECORD_SECRETS_LEN bytes. 0 or -EIO; unseal: -EBADMSG when it was sealed under
+// another secret (the machine restarted) or changed.
+int store_seal(struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN], const uint8_t *secrets,
+	struct record_sealed *sealed);
+int store_unseal(struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN],
+	const struct record_sealed *sealed, uint8_t *secrets);

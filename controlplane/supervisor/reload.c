@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Takes a changed configuration into use without a restart. Called on SIGHUP and for the CLI.
+//
+// Validate here; then every child applies it and answers. When one refuses, all go back to the
+// old one: a reload is done everywhere or nowhere.
+#include "supervisor.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <event2/event.h>
+#include <systemd/sd-daemon.h>
+
+#include "controlplane/proc/log.h"
+
+#define ANSWER_TIMEOUT_S 20
+#define PATHS_MAX 16
+
+__attribute__((format(printf, 2, 3))) static void add_text(
+	struct reload *reload, const char *fmt, ...) {
+	size_t used = strlen(reload->text);
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(reload->text + used, sizeof(reload->text) - used, fmt, args);
+	va_end(args);
+}
+
+static void tell_cli(struct supervisor *sup, uint64_t req, int status, const char *text) {
+	struct proc *session = proc_find(sup, IPC_SESSION, 0);
+	struct ipc_status msg = {.hdr.req = req, .status = status};
+	snprintf(msg.text, sizeof(msg.text), "%s", text);
+	if (session != NULL && session->ready)
+		proc_send(session, IPC_RELOAD_RESULT, &msg.hdr, sizeof(msg), NULL, 0);
+}
+
+static void finish(struct supervisor *sup) {
+	struct reload *reload = &sup->reload;
+	reload->running = false;
+	if (reload->timeout != NULL)
+		event_del(reload->timeout);
+	if (reload->status == 0)
+		log_info("reload", "status=done generation=%u text=%s", sup->generation,
+			log_value(reload->text));
+	else
+		log_error("reload", "status=%d text=%s", reload->status, log_value(reload->text));
+	if (reload->from_cli)
+		tell_cli(sup, reload->req, reload->status, reload->text);
+	sd_notify(0, "READY=1");
+}
+
+// Gives the current configuration to all children that have started.
+static void push(struct supervisor *sup) {
+	struct ipc_config msg = {.generation = ++sup->generation};
+	for (unsigned i = 0; i < sup->nb_procs; i++) {
+		struct proc *proc = &sup->procs[i];
+		msg.hdr.req = sup->generation;
+		proc->reloading = false;
+		if (!proc->ready ||
+			proc_send(proc, IPC_CONFIG, &msg.hdr, sizeof(msg), &sup->config.memfd, 1) <
+				0)
+			continue;
+		proc->reloading = true;
+		sup->reload.waiting++;
+	}
+}
+
+// All have answered, or time is up.
+static void conclude(struct supervisor *sup) {
+	struct reload *reload = &sup->reload;
+	if (reload->status == 0) {
+		sup_config_free(&reload->old);
+	} else {
+		add_text(reload, "nothing was changed\n");
+		sup_config_free(&sup->config);
+		sup->config = reload->old;
+		reload->old = (struct config){.memfd = -1};
+		push(sup); // answers to this are not waited for
+		reload->waiting = 0;
+	}
+	finish(sup);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg) {
+	struct supervisor *sup = arg;
+	sup->reload.status = -ETIMEDOUT;
+	for (unsigned i = 0; i < sup->nb_procs; i++)
+		if (sup->procs[i].reloading)
+			add_text(&sup->reload, "%s %u did not answer\n",
+				ipc_role_name(sup->procs[i].role), sup->procs[i].index);
+	conclude(sup);
+}
+
+static void add_restart_text(struct supervisor *sup, const struct cfg *new_cfg) {
+	const char *paths[PATHS_MAX];
+	size_t n = cfg_restart_needed(sup->config.cfg, new_cfg, paths, PATHS_MAX);
+	for (size_t i = 0; i < n && i < PATHS_MAX; i++)
+		add_text(&sup->reload, "%s: takes effect after a restart\n", paths[i]);
+	if (n > PATHS_MAX)
+		add_text(&sup->reload, "and %zu more\n", n - PATHS_MAX);
+}
+
+static int begin(struct supervisor *sup) {
+	const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
+	struct reload *reload = &sup->reload;
+	struct config config = {.memfd = -1};
+	char *error;
+	if (sup_config_load(sup->config_path, &config, &error) < 0) {
+		add_text(reload, "%s\n", error != NULL ? error : "out of memory");
+		free(error);
+		return -EINVAL;
+	}
+	if (reload->timeout == NULL)
+		reload->timeout = event_new(sup->base, -1, 0, on_timeout, sup);
+	if (reload->timeout == NULL) {
+		sup_config_free(&config);
+		return -ENOMEM;
+	}
+	add_restart_text(sup, config.cfg);
+	reload->old = sup->config;
+	sup->config = config; // files that children now ask for are those of the new one
+	log_level_set(config.cfg->log_level);
+	push(sup);
+	event_add(reload->timeout, &timeout);
+	return 0;
+}
+
+void sup_reload_start(struct supervisor *sup, bool from_cli, uint64_t req) {
+	struct reload *reload = &sup->reload;
+	struct timespec now;
+	if (reload->running || !sup->announced || sup->stopping) {
+		if (from_cli)
+			tell_cli(sup, req, -EBUSY, "another reload is going on\n");
+		else
+			log_warning("reload", "text=\"another reload is going on\"");
+		return;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu",
+		(unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+	reload->running = true;
+	reload->from_cli = from_cli;
+	reload->req = req;
+	reload->waiting = 0;
+	reload->text[0] = '\0';
+	reload->status = begin(sup);
+	if (reload->status < 0)
+		finish(sup);
+	else if (reload->waiting == 0)
+		conclude(sup);
+}
+
+static void one_less(struct proc *proc) {
+	struct supervisor *sup = proc->sup;
+	proc->reloading = false;
+	if (sup->reload.waiting > 0 && --sup->reload.waiting == 0 && sup->reload.running)
+		conclude(sup);
+}
+
+void sup_reload_answer(struct proc *proc, const struct ipc_status *msg) {
+	struct supervisor *sup = proc->sup;
+	// Of an earlier generation: the roll-back's, or one that came too late.
+	if (!sup->reload.running || !proc->reloading || msg->hdr.req != sup->generation)
+		return;
+	if (msg->status != 0) {
+		sup->reload.status = msg->status < 0 ? msg->status : -EINVAL;
+		add_text(&sup->reload, "%s: %.*s\n", ipc_role_name(proc->role),
+			(int)strnlen(msg->text, sizeof(msg->text)), msg->text);
+	}
+	one_less(proc);
+}
+
+void sup_reload_forget(struct proc *proc) {
+	if (proc->reloading)
+		one_less(proc);
+}
+
+void sup_reload_free(struct supervisor *sup) {
+	sup_config_free(&sup->reload.old);
+	if (sup->reload.timeout != NULL)
+		event_free(sup->reload.timeout);
+	sup->reload.timeout = NULL;
+}

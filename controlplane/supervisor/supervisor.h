@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The supervisor's own structures, shared by the files of this folder.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "controlplane/ipc/ipc.h"
+#include "yang/config.h"
+
+#define SUP_LISTENERS_MAX 64u
+#define SUP_SECRET_LEN 32u
+
+struct event;
+struct supervisor;
+
+// Attaching one child to the dataplane: connect, HELLO, WELCOME, or try again later.
+struct attach {
+	int sock; // -1: not connected
+	bool wanted;
+	struct event *reply; // WELCOME is there, or it did not come in time
+	struct event *retry;
+	uint32_t delay_ms;
+};
+
+// One child process, or the place of one that is to be started again.
+struct proc {
+	struct supervisor *sup;
+	enum ipc_role role;
+	unsigned index;
+	pid_t pid; // 0: not running
+	struct ipc_chan *chan; // NULL when closed
+	bool ready;
+	bool reloading; // has not answered the current IPC_CONFIG
+	uint64_t started_ms; // CLOCK_MONOTONIC
+	unsigned quick_deaths; // in a row
+	struct event *respawn;
+	struct attach attach;
+};
+
+struct listener {
+	int fd;
+	unsigned index; // into cfg.listen
+};
+
+// A configuration as it was validated, and the sealed memfd that children read it from.
+struct config {
+	struct cfg *cfg;
+	int memfd;
+};
+
+struct reload {
+	bool running;
+	bool from_cli; // answer with IPC_RELOAD_RESULT
+	uint64_t req;
+	struct config old; // to return to
+	unsigned waiting; // children that have not answered
+	int status;
+	struct event *timeout;
+	char text[sizeof(((struct ipc_status *)0)->text)];
+};
+
+struct supervisor {
+	const char *config_path;
+	struct event_base *base;
+	struct config config;
+	uint32_t generation; // of the configuration
+	struct reload reload;
+	int run_lock; // held for as long as this supervisor lives
+	int state_dir; // the session process's own, O_PATH
+	int control_sock;
+	char control_path[108];
+	char dataplane_path[108];
+	struct listener listeners[SUP_LISTENERS_MAX];
+	unsigned nb_listeners;
+	struct proc *procs;
+	unsigned nb_procs;
+	bool announced; // READY was said
+	bool stopping;
+	int status; // exit status
+	struct event *ev_signals[4];
+	struct event *stop_timer;
+};
+
+// supervisor.c
+int supervisor_main(const char *config_path);
+void sup_exit(struct supervisor *sup, int status);
+void sup_announce(struct supervisor *sup); // a child became ready
+uint64_t sup_now_ms(void);
+
+// config.c: reads, validates, seals. NULL error is never left: *error is malloc'ed on failure.
+int sup_config_load(const char *path, struct config *config, char **error);
+void sup_config_free(struct config *config);
+
+// reload.c
+void sup_reload_start(struct supervisor *sup, bool from_cli, uint64_t req);
+void sup_reload_answer(struct proc *proc, const struct ipc_status *msg);
+void sup_reload_forget(struct proc *proc); // it died: its successor reads the new one
+void sup_reload_free(struct supervisor *sup);
+
+// proc.c
+int procs_start(struct supervisor *sup);
+void procs_stop(struct supervisor *sup);
+void procs_kill(struct supervisor *sup);
+void procs_reap(struct supervisor *sup);
+void procs_free(struct supervisor *sup);
+unsigned procs_running(const struct supervisor *sup);
+struct proc *proc_find(struct supervisor *sup, enum ipc_role role, unsigned index);
+void proc_kill(struct proc *proc, const char *why);
+void proc_describe(const struct proc *proc, char *text, size_t len); // "edge 1"
+
+// spawn.c: forks and execs; *chan_fd is the supervisor's end. 0 or -errno.
+int spawn_child(const struct proc *proc, pid_t *pid, int *chan_fd);
+
+// message.c
+int proc_message(struct ipc_chan *chan, const struct ipc_hdr *hdr, int *fds, void *arg);
+int proc_send(struct proc *proc, enum ipc_type type, struct ipc_hdr *msg, size_t len,
+	const int *fds, unsigned nb_fds);
+
+// attach.c
+int attach_init(struct proc *proc);
+void attach_start(struct proc *proc);
+void attach_stop(struct proc *proc);
+void attach_free(struct proc *proc);
+
+// files.c: directories, secrets, and files that children may read. 0 or -errno, logged.
+int files_run_dir(struct supervisor *sup);
+int files_state_dir(struct supervisor *sup);
+int files_control_socket(struct supervisor *sup);
+void files_remove(struct supervisor *sup);
+int files_open(struct supervisor *sup, enum ipc_role role, enum ipc_file file, unsigned index);
+bool files_allowed(enum ipc_role role, enum ipc_file file);
+
+// listen.c: opens all listening sockets. 0 or -errno, logged.
+int listen_open(struct supervisor *sup);
+void listen_close(struct supervisor *sup);
+
+// privs.c: gives up what no part of this program needs. 0 or -errno.
+int privs_reduce(void);

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Commands to the dataplane, their completions, and the events it sends; slots of the rings.
+#pragma once
+
+#include "abi.h"
+
+#define ABI_CMD_SLOTS 1024u
+#define ABI_CPL_SLOTS 1024u
+#define ABI_EVT_SLOTS 4096u
+
+enum abi_cmd_type {
+	ABI_CMD_SESSION_ADD =
+		1, // -EEXIST index in use, -EINVAL, -ENOSPC, -EADDRINUSE inner address
+	ABI_CMD_SESSION_DEL = 2, // -ESTALE unknown or older generation
+	ABI_CMD_STREAM_SET = 3, // attach or replace the TLS stream; -EBADF no such token
+	ABI_CMD_DTLS_SET = 4, // attach or replace the DTLS channel
+	ABI_CMD_SESSION_UPDATE = 5, // change the timers and limits of struct abi_policy
+	ABI_CMD_DUMP = 6, // one ABI_EVT_SESSION per session, then ABI_EVT_DUMP_END
+	ABI_CMD_SETTINGS = 7, // what all sessions share
+};
+
+#define ABI_POLICY_NO_DTLS (1u << 0)
+#define ABI_POLICY_CLIENT_TO_CLIENT (1u << 1) // may reach other sessions
+
+// What a session is held to. 0 means off for each timer.
+struct abi_policy {
+	uint32_t flags; // ABI_POLICY_*
+	uint16_t mtu; // inner packets at most, bytes; 576..9000
+	uint16_t reserved;
+	uint32_t dpd_s; // probe after so many seconds of silence
+	uint32_t keepalive_s; // send a keepalive when nothing was sent for so long
+	uint32_t idle_timeout_s; // no data (ICMP does not count) for so long ends the session
+	uint32_t session_timeout_s; // left to live from now
+	uint32_t switch_to_tcp_s; // DTLS silent for so long: use the stream; 0: 3 x DPD
+	uint32_t rx_bytes_per_s; // 0: no limit
+	uint32_t tx_bytes_per_s;
+	uint8_t dscp; // of outer datagrams, 0..63
+	uint8_t reserved2[3];
+};
+_Static_assert(sizeof(struct abi_policy) == 40, "abi_policy");
+
+struct abi_cmd_session_add {
+	struct abi_addr inner4; // v4-mapped, or all zero
+	struct abi_addr inner6; // or all zero
+	uint8_t inner6_prefix; // 128, or the length of the prefix that is the client's
+	uint8_t reserved[3];
+	struct abi_policy policy;
+};
+
+struct abi_cmd_session_del {
+	uint32_t reason; // enum abi_end; tells which frame the client gets
+};
+
+// The socket arrived under `token` before this command. rx: client to server.
+struct abi_cmd_stream_set {
+	uint64_t token;
+	uint8_t version; // ABI_TLS12 or ABI_TLS13
+	uint8_t cipher; // enum abi_cipher
+	uint8_t reserved[6];
+	struct abi_keys rx;
+	struct abi_keys tx;
+};
+
+struct abi_cmd_dtls_set {
+	struct abi_tuple tuple;
+	uint8_t version; // ABI_DTLS12
+	uint8_t cipher;
+	uint16_t epoch; // 1 after the first handshake
+	uint16_t mtu; // inner packets over this channel, bytes; 0: the policy's
+	uint16_t reserved;
+	struct abi_keys rx;
+	struct abi_keys tx;
+};
+
+struct abi_cmd {
+	uint16_t type; // enum abi_cmd_type
+	uint16_t reserved;
+	uint32_t id; // echoed in the completion
+	struct abi_sid sid;
+	union {
+		struct abi_cmd_session_add session_add;
+		struct abi_cmd_session_del session_del;
+		struct abi_cmd_stream_set stream_set;
+		struct abi_cmd_dtls_set dtls_set;
+		struct abi_policy policy; // SESSION_UPDATE
+		uint8_t raw[368];
+	};
+};
+_Static_assert(sizeof(struct abi_cmd) == 384, "abi_cmd");
+
+struct abi_cpl {
+	uint32_t id;
+	int32_t status; // 0 or -errno
+	struct abi_sid sid;
+};
+_Static_assert(sizeof(struct abi_cpl) == 16, "abi_cpl");
+
+enum abi_evt_type {
+	ABI_EVT_SESSION_END =
+		1, // the dataplane ended the session: reason; it is gone from its tables
+	ABI_EVT_STREAM_DOWN = 2, // the TLS stream closed; the session waits for a new CONNECT
+	ABI_EVT_DTLS_UP = 3, // first authentic record on a DTLS channel
+	ABI_EVT_DTLS_DOWN = 4, // silent for too long, or its sequence numbers ran out
+	ABI_EVT_DTLS_MOVED = 5, // the client's NAT moved: tuple is the new one
+	ABI_EVT_SESSION = 6, // answer to DUMP
+	ABI_EVT_DUMP_END = 7,
+	ABI_EVT_REKEY = 8, // keys near exhaustion
+};
+
+// Why a session or a channel ended.
+enum abi_end {
+	ABI_END_UNSPECIFIED = 0,
+	ABI_END_USER = 1, // BYE from the client: the cookie dies
+	ABI_END_SERVER = 2, // disconnected by the operator
+	ABI_END_IDLE = 3,
+	ABI_END_DPD = 4,
+	ABI_END_ERROR = 5, // protocol error
+	ABI_END_SESSION_TIMEOUT = 6,
+	ABI_END_TEMPORARY = 7, // connection lost or empty disconnect: the cookie survives
+	ABI_END_REPLACED = 8, // another CONNECT with the same cookie
+	ABI_END_SEQ_EXHAUSTED = 9,
+	ABI_END_MAX,
+};
+
+#define ABI_CHANNEL_STREAM (1u << 0)
+#define ABI_CHANNEL_DTLS (1u << 1)
+
+struct abi_evt {
+	uint16_t type; // enum abi_evt_type
+	uint16_t channels; // ABI_CHANNEL_* that are up (SESSION, STREAM_DOWN, DTLS_*)
+	uint32_t reason; // enum abi_end
+	struct abi_sid sid;
+	struct abi_tuple tuple; // DTLS_*, SESSION with DTLS
+	struct abi_addr inner4; // SESSION
+	struct abi_addr inner6; // SESSION
+	uint64_t reserved[5];
+};
+_Static_assert(sizeof(struct abi_evt) == 128, "abi_evt");

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Record AEAD by DPDK cryptodev in bursts. Called by the DTLS nodes, streams and control thread.
+#include "dataplane/crypto/crypto.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_cryptodev.h>
+#include <rte_dev.h>
+#include <rte_lcore.h>
+#include <rte_prefetch.h>
+
+#define CRYPTO_BURST 64u
+#define CRYPTO_DESCRIPTORS 256u
+#define CRYPTO_PREFETCH_LINES 14u // round keys and the first hash keys of GCM
+#define CRYPTO_PREFETCH_AHEAD 4u
+
+// Behind each operation: the nonce, then the additional data.
+#define NONCE_OFFSET (sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op))
+#define AAD_OFFSET (NONCE_OFFSET + 16u)
+#define OP_PRIV_SIZE 32u
+#define NONCE_LEN 12u
+
+enum family {
+	FAMILY_GCM,
+	FAMILY_CHACHA,
+	FAMILY_MAX,
+};
+
+struct algorithm {
+	enum family family;
+	enum rte_crypto_aead_algorithm aead;
+	uint16_t key_len;
+};
+
+static const struct algorithm algorithms[] = {
+	[ABI_AES_128_GCM] = {FAMILY_GCM, RTE_CRYPTO_AEAD_AES_GCM, 16},
+	[ABI_AES_256_GCM] = {FAMILY_GCM, RTE_CRYPTO_AEAD_AES_GCM, 32},
+	[ABI_CHACHA20_POLY1305] = {FAMILY_CHACHA, RTE_CRYPTO_AEAD_CHACHA20_POLY1305, 32},
+};
+
+// Virtual devices to make when no device of the machine does the job, best first.
+static const struct {
+	enum family family;
+	const char *name;
+} vdevs[] = {
+	{FAMILY_GCM, "crypto_aesni_gcm"},
+	{FAMILY_GCM, "crypto_openssl"}, // CPUs without AES-NI
+	{FAMILY_CHACHA, "crypto_chacha20_poly1305"},
+};
+
+static struct {
+	int dev[FAMILY_MAX]; // device id, -1: none
+	struct rte_mempool *sessions;
+	struct rte_mempool *ops;
+	struct rte_crypto_op *(*lcore_ops)[CRYPTO_BURST]; // kept for good, one set an lcore
+	unsigned nb_lcores;
+} crypto = {.dev = {-1, -1}};
+
+static bool device_can(uint8_t dev, const struct algorithm *alg, unsigned nb_lcores) {
+	const struct rte_cryptodev_sym_capability_idx idx = {
+		.type = RTE_CRYPTO_SYM_XFORM_AEAD,
+		.algo.aead = alg->aead,
+	};
+	const struct rte_cryptodev_symmetric_capability *cap;
+	struct rte_cryptodev_info info;
+
+	rte_cryptodev_info_get(dev, &info);
+	if (info.max_nb_queue_pairs < nb_lcores)
+		return false;
+	cap = rte_cryptodev_sym_capability_get(dev, &idx);
+	return cap != NULL &&
+		rte_cryptodev_sym_capability_check_aead(
+			cap, alg->key_len, DP_TAG_LEN, 13, NONCE_LEN) == 0;
+}
+
+static int device_find(enum family family, unsigned nb_lcores) {
+	for (uint8_t dev = 0; dev < RTE_CRYPTO_MAX_DEVS; dev++) {
+		bool all = rte_cryptodev_is_valid_dev(dev);
+
+		for (unsigned i = 0; all && i < RTE_DIM(algorithms); i++)
+			if (algorithms[i].key_len != 0 && algorithms[i].family == family)
+				all = device_can(dev, &algorithms[i], nb_lcores);
+		if (all)
+			return dev;
+	}
+	return -ENODEV;
+}
+
+static int device_make(enum family family, unsigned nb_lcores) {
+	char args[96];
+	int dev = device_find(family, nb_lcores);
+
+	for (unsigned i = 0; dev < 0 && i < RTE_DIM(vdevs); i++) {
+		if (vdevs[i].family != family)
+			continue;
+		snprintf(args, sizeof(args), "%s,max_nb_queue_pairs=%u", vdevs[i].name, nb_lcores);
+		if (rte_dev_probe(args) == 0)
+			dev = device_find(family, nb_lcores);
+	}
+	return dev;
+}
+
+static int device_start(uint8_t dev, unsigned nb_lcores) {
+	struct rte_cryptodev_config config = {
+		.socket_id = SOCKET_ID_ANY,
+		.nb_queue_pairs = (uint16_t)nb_lcores,
+		.ff_disable = RTE_CRYPTODEV_FF_ASYMMETRIC_CRYPTO | RTE_CRYPTODEV_FF_SECURITY,
+	};
+	const struct rte_cryptodev_qp_conf qp = {
+		.nb_descriptors = CRYPTO_DESCRIPTORS,
+		.mp_session = crypto.sessions,
+	};
+	int rc = rte_cryptodev_configure(dev, &config);
+
+	for (unsigned i = 0; rc == 0 && i < nb_lcores; i++)
+		rc = rte_cryptodev_queue_pair_setup(
+			dev, (uint16_t)i, &qp, rte_cryptodev_socket_id(dev));
+	return rc == 0 ? rte_cryptodev_start(dev) : rc;
+}
+
+static int pools_make(unsigned nb_lcores, uint32_t keys_max) {
+	unsigned size = 0;
+
+	for (unsigned i = 0; i < FAMILY_MAX; i++)
+		size = RTE_MAX(
+			size, rte_cryptodev_sym_get_private_session_size((uint8_t)crypto.dev[i]));
+	crypto.sessions = rte_cryptodev_sym_session_pool_create(
+		"dp_keys", keys_max, size, 0, 0, SOCKET_ID_ANY);
+	crypto.ops = rte_crypto_op_pool_create("dp_crypto_ops", RTE_CRYPTO_OP_TYPE_SYMMETRIC,
+		nb_lcores * CRYPTO_BURST, 0, OP_PRIV_SIZE, SOCKET_ID_ANY);
+	crypto.lcore_ops = calloc(nb_lcores, sizeof(*crypto.lcore_ops));
+	if (crypto.sessions == NULL || crypto.ops == NULL || crypto.lcore_ops == NULL)
+		return -ENOMEM;
+	for (unsigned i = 0; i < nb_lcores; i++)
+		if (rte_crypto_op_bulk_alloc(crypto.ops, RTE_CRYPTO_OP_TYPE_SYMMETRIC,
+			    crypto.lcore_ops[i], CRYPTO_BURST) != CRYPTO_BURST)
+			return -ENOMEM;
+	crypto.nb_lcores = nb_lcores;
+	return 0;
+}
+
+int dp_crypto_init(unsigned nb_lcores, uint32_t keys_max) {
+	int rc;
+
+	for (unsigned i = 0; i < FAMILY_MAX; i++) {
+		crypto.dev[i] = device_make(i, nb_lcores);
+		if (crypto.dev[i] < 0)
+			return crypto.dev[i];
+	}
+	rc = pools_make(nb_lcores, keys_max);
+	if (rc == 0)
+		rc = device_start((uint8_t)crypto.dev[FAMILY_GCM], nb_lcores);
+	if (rc == 0 && crypto.dev[FAMILY_CHACHA] != crypto.dev[FAMILY_GCM])
+		rc = device_start((uint8_t)crypto.dev[FAMILY_CHACHA], nb_lcores);
+	if (rc != 0)
+		dp_crypto_fini();
+	return rc;
+}
+
+void dp_crypto_fini(void) {
+	for (unsigned i = 0; i < FAMILY_MAX; i++) {
+		if (crypto.dev[i] < 0)
+			continue;
+		rte_cryptodev_stop((uint8_t)crypto.dev[i]);
+		rte_cryptodev_close((uint8_t)crypto.dev[i]);
+		if (crypto.dev[FAMILY_CHACHA] == crypto.dev[FAMILY_GCM])
+			crypto.dev[FAMILY_CHACHA] = -1;
+		crypto.dev[i] = -1;
+	}
+	rte_mempool_free(crypto.ops);
+	rte_mempool_free(crypto.sessions);
+	free(crypto.lcore_ops);
+	crypto.ops = crypto.sessions = NULL;
+	crypto.lcore_ops = NULL;
+	crypto.nb_lcores = 0;
+}
+
+// A key *is* the device's session, so that the packet path has one pointer less to follow; the
+// session's opaque word holds the family.
+struct dp_key *dp_key_new(
+	enum abi_cipher cipher, const uint8_t *key, bool encrypt, uint8_t aad_len) {
+	struct rte_crypto_sym_xform xform = {.type = RTE_CRYPTO_SYM_XFORM_AEAD};
+	const struct algorithm *alg;
+	void *session;
+
+	if ((unsigned)cipher >= RTE_DIM(algorithms) || algorithms[cipher].key_len == 0 ||
+		aad_len > sizeof(((struct dp_crypt *)0)->aad)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	alg = &algorithms[cipher];
+	xform.aead = (struct rte_crypto_aead_xform){
+		.op = encrypt ? RTE_CRYPTO_AEAD_OP_ENCRYPT : RTE_CRYPTO_AEAD_OP_DECRYPT,
+		.algo = alg->aead,
+		.key = {.data = key, .length = alg->key_len},
+		.iv = {.offset = NONCE_OFFSET, .length = NONCE_LEN},
+		.digest_length = DP_TAG_LEN,
+		.aad_length = aad_len,
+	};
+	session = rte_cryptodev_sym_session_create(
+		(uint8_t)crypto.dev[alg->family], &xform, crypto.sessions);
+	if (session == NULL) {
+		errno = ENOSPC;
+		return NULL;
+	}
+	rte_cryptodev_sym_session_opaque_data_set(session, alg->family);
+	return session;
+}
+
+static enum family key_family(const struct dp_key *key) {
+	return (enum family)rte_cryptodev_sym_session_opaque_data_get((void *)(uintptr_t)key);
+}
+
+void dp_key_free(struct dp_key *key) {
+	if (key == NULL)
+		return;
+	rte_cryptodev_sym_session_free((uint8_t)crypto.dev[key_family(key)], key);
+	// it lies in the pool now, from which only this thread takes: wipe what the driver left
+	explicit_bzero(key, crypto.sessions->elt_size);
+}
+
+void dp_key_prefetch(const struct dp_key *key) {
+	const char *line = (const char *)key;
+
+	for (unsigned i = 0; i < CRYPTO_PREFETCH_LINES; i++)
+		rte_prefetch0(line + i * RTE_CACHE_LINE_SIZE);
+}
+
+static void op_fill(struct rte_crypto_op *op, const struct dp_crypt *c) {
+	uint8_t *aad = rte_crypto_op_ctod_offset(op, uint8_t *, AAD_OFFSET);
+	struct rte_crypto_sym_op *sym = op->sym;
+	unsigned tag = (unsigned)c->offset + c->len;
+
+	op->status = RTE_CRYPTO_OP_STATUS_NOT_PROCESSED;
+	op->sess_type = RTE_CRYPTO_OP_WITH_SESSION;
+	memcpy(rte_crypto_op_ctod_offset(op, uint8_t *, NONCE_OFFSET), c->nonce, NONCE_LEN);
+	memcpy(aad, c->aad, sizeof(c->aad));
+	sym->m_src = c->m;
+	sym->m_dst = NULL;
+	sym->session = (void *)(uintptr_t)c->key;
+	sym->aead.data.offset = c->offset;
+	sym->aead.data.length = c->len;
+	sym->aead.digest.data = rte_pktmbuf_mtod_offset(c->m, uint8_t *, tag);
+	sym->aead.digest.phys_addr = rte_pktmbuf_iova_offset(c->m, tag);
+	sym->aead.aad.data = aad;
+	sym->aead.aad.phys_addr = rte_crypto_op_ctophys_offset(op, AAD_OFFSET);
+}
+
+// Up to CRYPTO_BURST operations of one device: all in, then all out, in the same order.
+static void run_burst(
+	uint8_t dev, uint16_t qp, struct rte_crypto_op **ops, struct dp_crypt **cs, unsigned n) {
+	struct rte_crypto_op *done[CRYPTO_BURST];
+	unsigned in = 0, out = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		op_fill(ops[i], cs[i]);
+		if (i + CRYPTO_PREFETCH_AHEAD < n &&
+			cs[i + CRYPTO_PREFETCH_AHEAD]->key != cs[i]->key)
+			dp_key_prefetch(cs[i + CRYPTO_PREFETCH_AHEAD]->key);
+	}
+	while (out < n) {
+		if (in < n)
+			in += rte_cryptodev_enqueue_burst(dev, qp, ops + in, (uint16_t)(n - in));
+		out += rte_cryptodev_dequeue_burst(dev, qp, done, (uint16_t)(n - out));
+	}
+	for (unsigned i = 0; i < n; i++)
+		cs[i]->ok = ops[i]->status == RTE_CRYPTO_OP_STATUS_SUCCESS;
+}
+
+void dp_crypto_run(unsigned lcore_no, struct dp_crypt *ops, unsigned n) {
+	struct dp_crypt *of[FAMILY_MAX][CRYPTO_BURST];
+	struct rte_crypto_op **lcore_ops = crypto.lcore_ops[lcore_no];
+
+	for (unsigned done = 0; done < n;) {
+		unsigned nb[FAMILY_MAX] = {0}, burst = RTE_MIN(n - done, CRYPTO_BURST);
+
+		for (unsigned i = 0; i < burst; i++) {
+			enum family family = key_family(ops[done + i].key);
+
+			of[family][nb[family]++] = &ops[done + i];
+		}
+		for (unsigned f = 0; f < FAMILY_MAX; f++)
+			if (nb[f] > 0)
+				run_burst((uint8_t)crypto.dev[f], (uint16_t)lcore_no, lcore_ops,
+					of[f], nb[f]);
+		done += burst;
+	}
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Checks of commands from the control plane, field by field. Called by dispatch and a fuzzer.
+#include "dataplane/ctl/validate.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <string.h>
+
+#define MTU_MIN 576u
+#define MTU_MAX 9000u
+#define DSCP_MAX 63u
+#define DTLS_SEQ_MAX ((UINT64_C(1) << 48) - 1)
+#define POLICY_FLAGS (ABI_POLICY_NO_DTLS | ABI_POLICY_CLIENT_TO_CLIENT)
+
+static bool zero(const void *bytes, size_t len) {
+	const uint8_t *p = bytes;
+	uint8_t any = 0;
+
+	while (len-- > 0)
+		any |= *p++;
+	return any == 0;
+}
+
+static bool is4(const struct abi_addr *addr) {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	return memcmp(addr->bytes, mapped, sizeof(mapped)) == 0;
+}
+
+static bool policy_ok(const struct abi_policy *policy) {
+	return (policy->flags & ~(uint32_t)POLICY_FLAGS) == 0 && policy->mtu >= MTU_MIN &&
+		policy->mtu <= MTU_MAX && policy->reserved == 0 && policy->dscp <= DSCP_MAX &&
+		zero(policy->reserved2, sizeof(policy->reserved2));
+}
+
+static bool add_ok(const struct abi_cmd_session_add *add) {
+	bool has4 = !zero(&add->inner4, sizeof(add->inner4));
+	bool has6 = !zero(&add->inner6, sizeof(add->inner6));
+
+	if (!has4 && !has6)
+		return false;
+	if (has4 && (!is4(&add->inner4) || zero(add->inner4.bytes + 12, 4)))
+		return false;
+	if (has6 && (is4(&add->inner6) || add->inner6_prefix == 0 || add->inner6_prefix > 128))
+		return false;
+	return zero(add->reserved, sizeof(add->reserved)) && policy_ok(&add->policy);
+}
+
+static bool cipher_ok(uint8_t cipher) {
+	return cipher >= ABI_AES_128_GCM && cipher <= ABI_CHACHA20_POLY1305;
+}
+
+static bool keys_ok(const struct abi_keys *keys, uint8_t version, uint64_t seq_max) {
+	bool secret = keys->secret_len == 32 || keys->secret_len == 48;
+
+	return secret == (version == ABI_TLS13) && (secret || keys->secret_len == 0) &&
+		zero(keys->reserved, sizeof(keys->reserved)) && keys->seq <= seq_max;
+}
+
+static bool stream_ok(const struct abi_cmd_stream_set *set) {
+	return set->token != 0 && (set->version == ABI_TLS12 || set->version == ABI_TLS13) &&
+		cipher_ok(set->cipher) && zero(set->reserved, sizeof(set->reserved)) &&
+		keys_ok(&set->rx, set->version, UINT64_MAX) &&
+		keys_ok(&set->tx, set->version, UINT64_MAX);
+}
+
+static bool tuple_ok(const struct abi_tuple *tuple) {
+	return !zero(&tuple->local, sizeof(tuple->local)) &&
+		!zero(&tuple->remote, sizeof(tuple->remote)) &&
+		is4(&tuple->local) == is4(&tuple->remote) && tuple->local_port != 0 &&
+		tuple->remote_port != 0 && tuple->reserved == 0;
+}
+
+static bool dtls_ok(const struct abi_cmd_dtls_set *set) {
+	return tuple_ok(&set->tuple) && set->version == ABI_DTLS12 && cipher_ok(set->cipher) &&
+		set->epoch != 0 &&
+		(set->mtu == 0 || (set->mtu >= MTU_MIN && set->mtu <= MTU_MAX)) &&
+		set->reserved == 0 && keys_ok(&set->rx, set->version, DTLS_SEQ_MAX) &&
+		keys_ok(&set->tx, set->version, DTLS_SEQ_MAX);
+}
+
+static bool sid_ok(const struct abi_cmd *cmd) {
+	return cmd->sid.index < ABI_SESSIONS_MAX && cmd->sid.generation != 0;
+}
+
+int dp_cmd_validate(const struct abi_cmd *cmd) {
+	bool ok;
+
+	if (cmd->reserved != 0)
+		return -EINVAL;
+	switch (cmd->type) {
+	case ABI_CMD_SESSION_ADD:
+		ok = sid_ok(cmd) && add_ok(&cmd->session_add);
+		break;
+	case ABI_CMD_SESSION_DEL:
+		ok = sid_ok(cmd) && cmd->session_del.reason < ABI_END_MAX;
+		break;
+	case ABI_CMD_STREAM_SET:
+		ok = sid_ok(cmd) && stream_ok(&cmd->stream_set);
+		break;
+	case ABI_CMD_DTLS_SET:
+		ok = sid_ok(cmd) && dtls_ok(&cmd->dtls_set);
+		break;
+	case ABI_CMD_SESSION_UPDATE:
+		ok = sid_ok(cmd) && policy_ok(&cmd->policy);
+		break;
+	case ABI_CMD_DUMP:
+		ok = true;
+		break;
+	default:
+		return -EOPNOTSUPP;
+	}
+	return ok ? 0 : -EINVAL;
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Node classify: from the wire to the tunnels, the LAN side or the kernel, by port and headers.
+//
+// WAN: datagrams to a listening address and port leave with data at the UDP payload and the tuple
+// set; their fragments go to be put together first. LAN: unicast packets for others leave with
+// data at the IP header. All else is the kernel's, as whole frames.
+#include <rte_prefetch.h>
+
+#include "dataplane/l3.h"
+#include "dataplane/node/edge.h"
+#include "dataplane/port.h"
+#include "dataplane/proto/ip.h"
+#include "dataplane/proto/nd.h"
+#include "dataplane/table/fib.h"
+#include "dataplane/table/local.h"
+
+#define PREFETCH 4u
+
+enum {
+	EDGE_DTLS_DECODE,
+	EDGE_OUTER_REASSEMBLE,
+	EDGE_L3_INPUT,
+	EDGE_ARP_ND,
+	EDGE_PUNT_KERNEL,
+	EDGE_MAX,
+};
+#define DROP EDGE_MAX // plus the counter
+
+static unsigned drop(enum abi_counter counter)
+{
+	return DROP + counter;
+}
+
+static bool ip_checksum_unknown(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) != RTE_MBUF_F_RX_IP_CKSUM_GOOD;
+}
+
+static bool udp_checksum_unknown(const struct rte_mbuf *m)
+{
+	return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD;
+}
+
+static unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m)
+{
+	struct dp_pkt *pkt = dp_pkt(m);
+	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
+	struct ip_info info;
+	struct udp_info udp;
+	uint16_t udp_port;
+
+	if (ip_parse(ip, m->data_len - ETH_HEADER, ip_checksum_unknown(m), &info) != IP_OK)
+		return drop(ABI_C_drop_ip_bad);
+	if (info.proto != IP_PROTO_UDP)
+		return EDGE_PUNT_KERNEL;
+	dp_addr_from(&pkt->tuple.local, info.version == 6, ip_destination(ip, info.version));
+	if (ip_is_fragment(&info)) {
+		// Which port it is for shows when it is whole.
+		return dp_l3_listens_on(port->index, &pkt->tuple.local) ? EDGE_OUTER_REASSEMBLE :
+									  EDGE_PUNT_KERNEL;
+	}
+	if (info.total_len - info.header_len < (int)UDP_HEADER)
+		return drop(ABI_C_drop_udp_bad);
+	memcpy(&udp_port, ip + info.header_len + 2, 2);
+	if (!dp_l3_listens(port->index, &pkt->tuple.local, udp_port))
+		return EDGE_PUNT_KERNEL;
+	if (!udp_parse(ip, &info, udp_checksum_unknown(m), &udp) || udp.source == 0)
+		return drop(ABI_C_drop_udp_bad);
+	dp_addr_from(&pkt->tuple.remote, info.version == 6, ip_source(ip, info.version));
+	pkt->tuple.local_port = udp.destination;
+	pkt->tuple.remote_port = udp.source;
+	pkt->tuple.reserved = 0;
+	rte_pktmbuf_adj(m, ETH_HEADER + udp.payload);
+	rte_pktmbuf_trim(m, m->data_len - udp.payload_len);
+	return EDGE_DTLS_DECODE;
+}
+
+static bool is_solicitation(const uint8_t *ip, uint16_t len)
+{
+	return len > IP6_HEADER && ip[6] == IP_PROTO_ICMP6 && ip[IP6_HEADER] == 135;
+}
+
+static unsigned lan_ip(const struct dp_port *port, struct rte_mbuf *m, bool v6, bool group)
+{
+	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
+	uint16_t len = m->data_len - ETH_HEADER;
+	struct abi_addr to;
+
+	if (len < (v6 ? IP6_HEADER : IP4_HEADER) || ip[0] >> 4 != (v6 ? 6 : 4))
+		return drop(ABI_C_drop_ip_bad);
+	if (!(port->flags & DP_PORT_POINT_TO_HOST)) {
+		if (v6 && is_solicitation(ip, len))
+			return EDGE_ARP_ND;
+		dp_addr_from(&to, v6, ip_destination(ip, v6 ? 6 : 4));
+		if (group || dp_local_has(port->index, &to))
+			return EDGE_PUNT_KERNEL;
+		// What is never forwarded (link-local above all) is between host and kernel.
+		if (!ip_is_forwardable(ip_destination(ip, v6 ? 6 : 4), v6 ? 6 : 4))
+			return EDGE_PUNT_KERNEL;
+	} else if (group) {
+		return drop(ABI_C_drop_multicast);
+	}
+	rte_pktmbuf_adj(m, ETH_HEADER);
+	return EDGE_L3_INPUT;
+}
+
+static unsigned classify(struct rte_mbuf *m)
+{
+	struct dp_pkt *pkt = dp_pkt(m);
+	const struct dp_port *port = &dp_ports[pkt->port];
+	const uint8_t *eth;
+
+	pkt->session = NULL;
+	pkt->from_stream = 0;
+	if ((m->nb_segs > 1 && rte_pktmbuf_linearize(m) != 0) || m->data_len < ETH_HEADER)
+		return drop(ABI_C_drop_eth_bad);
+	eth = rte_pktmbuf_mtod(m, const uint8_t *);
+	uint16_t type = ip_load16(eth + 12);
+	bool group = (eth[0] & 1) != 0;
+
+	// The other end of a TAP without neighbours may put any address there.
+	if (!group && !(port->flags & DP_PORT_POINT_TO_HOST) && memcmp(eth, &port->mac, 6) != 0)
+		return drop(ABI_C_drop_eth_bad);
+	if (type != ETH_TYPE_IP4 && type != ETH_TYPE_IP6) {
+		return type == ETH_TYPE_ARP && port->role == CFG_ROLE_LAN ? EDGE_ARP_ND :
+									    EDGE_PUNT_KERNEL;
+	}
+	if (port->role == CFG_ROLE_LAN)
+		return lan_ip(port, m, type == ETH_TYPE_IP6, group);
+	return group ? EDGE_PUNT_KERNEL : wan_ip(port, m);
+}
+
+static uint16_t classify_process(
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
+{
+	struct edge_run run = { .graph = graph, .node = node };
+
+	for (uint16_t i = 0; i < n && i < PREFETCH; i++)
+		rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i], void *));
+	for (uint16_t i = 0; i < n; i++) {
+		struct rte_mbuf *m = objs[i];
+
+		if (i + PREFETCH < n) {
+			struct rte_mbuf *ahead = objs[i + PREFETCH];
+
+			rte_prefetch0(rte_pktmbuf_mtod(ahead, void *));
+			rte_prefetch0(dp_pkt(ahead));
+		}
+		unsigned edge = classify(m);
+
+		if (edge >= DROP)
+			dp_drop(&m, 1, (enum abi_counter)(edge - DROP));
+		else
+			edge_add(&run, edge, m);
+	}
+	edge_flush(&run);
+	return n;
+}
+
+static struct rte_node_register classify_node = {
+	.name = DP_NODE_CLASSIFY,
+	.process = classify_process,
+	.nb_edges = EDGE_MAX,
+	.next_nodes =
+		{
+			[EDGE_DTLS_DECODE] = DP_NODE_DTLS_DECODE,
+			[EDGE_OUTER_REASSEMBLE] = DP_NODE_OUTER_REASSEMBLE,
+			[EDGE_L3_INPUT] = DP_NODE_L3_INPUT,
+			[EDGE_ARP_ND] = DP_NODE_ARP_ND,
+			[EDGE_PUNT_KERNEL] = DP_NODE_PUNT_KERNEL,
+		},
+};
+RTE_NODE_REGISTER(classify_node);

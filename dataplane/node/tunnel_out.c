@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Node tunnel-out: inner packets for clients, on the channel that the client used last.
+#include "dataplane/graph.h"
+#include "dataplane/node/tunnel.h"
+#include "dataplane/stream/stream.h"
+
+#include <rte_cycles.h>
+
+enum {
+	EDGE_DTLS_ENCODE,
+	EDGE_MAX,
+};
+
+enum channel {
+	CHANNEL_NONE = 0,
+	CHANNEL_STREAM = 1,
+	CHANNEL_DTLS = 2,
+};
+
+struct out {
+	struct rte_mbuf *away[DP_BURST]; // to other owners
+	struct rte_mbuf *dtls[DP_BURST];
+	struct rte_mbuf *stream[DP_BURST]; // of stream_session
+	struct dp_session *stream_session;
+	unsigned nb_away, nb_dtls, nb_stream;
+};
+
+static void stream_flush(struct out *out) {
+	if (out->nb_stream > 0)
+		dp_stream_send(out->stream_session, out->stream, out->nb_stream);
+	out->nb_stream = 0;
+}
+
+static enum channel channel_of(struct dp_session *session) {
+	bool stream = atomic_load_explicit(&session->stream, memory_order_relaxed) != NULL;
+	struct dp_dtls *dtls = atomic_load_explicit(&session->dtls, memory_order_acquire);
+	bool has_dtls = dtls != NULL && !dtls->closed;
+
+	if (has_dtls &&
+		atomic_load_explicit(&session->tx_channel, memory_order_relaxed) == CHANNEL_DTLS)
+		return CHANNEL_DTLS;
+	if (stream)
+		return CHANNEL_STREAM;
+	// the stream broke while DTLS goes on: openconnect reconnects it in its own time
+	return has_dtls && dtls->confirmed ? CHANNEL_DTLS : CHANNEL_NONE;
+}
+
+// To the session's owner, or dropped; else the packet is ready for a channel.
+static bool admit(struct out *out, struct rte_mbuf *m, uint64_t now) {
+	struct dp_pkt *pkt = dp_pkt(m);
+	struct dp_session *session = dp_session_get(pkt->sid);
+
+	if (session == NULL || session->ended != 0) {
+		dp_drop(&m, 1, ABI_C_drop_stale);
+		return false;
+	}
+	pkt->session = session;
+	if (session->owner != dp_self->number) {
+		pkt->resume = DP_RESUME_TUNNEL_OUT;
+		out->away[out->nb_away++] = m;
+		return false;
+	}
+	if (!tunnel_bucket_take(
+		    &session->tx_bucket, session->policy.tx_bytes_per_s, m->pkt_len, now)) {
+		dp_drop(&m, 1, ABI_C_drop_rate);
+		return false;
+	}
+	return true;
+}
+
+static void account(struct dp_session *session, struct rte_mbuf *m, uint64_t now) {
+	tunnel_add(&session->stats->tx_packets, 1);
+	tunnel_add(&session->stats->tx_bytes, m->pkt_len);
+	session->last_tx = now;
+	if (tunnel_is_use(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len))
+		session->last_data = now;
+}
+
+static void packet(struct out *out, struct rte_mbuf *m, uint64_t now) {
+	struct dp_session *session;
+	enum channel channel;
+
+	if (!admit(out, m, now))
+		return;
+	session = dp_pkt(m)->session;
+	dp_pkt(m)->frame = DP_FRAME_DATA;
+	channel = channel_of(session);
+	if (channel == CHANNEL_NONE) {
+		dp_drop(&m, 1, ABI_C_drop_no_channel);
+		return;
+	}
+	account(session, m, now);
+	if (channel == CHANNEL_DTLS) {
+		out->dtls[out->nb_dtls++] = m;
+		return;
+	}
+	if (out->stream_session != session)
+		stream_flush(out);
+	out->stream_session = session;
+	out->stream[out->nb_stream++] = m;
+}
+
+static uint16_t tunnel_out_process(
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	uint64_t now = rte_rdtsc();
+
+	for (uint16_t done = 0; done < n;) {
+		uint16_t burst = RTE_MIN((uint16_t)(n - done), (uint16_t)DP_BURST);
+		struct out out;
+
+		out.nb_away = out.nb_dtls = out.nb_stream = 0;
+		out.stream_session = NULL;
+		for (uint16_t i = 0; i < burst; i++) {
+			if (i + 4 < burst)
+				rte_prefetch0(dp_session_get(dp_pkt(objs[done + i + 4])->sid));
+			packet(&out, objs[done + i], now);
+		}
+		stream_flush(&out);
+		tunnel_to_owners(out.away, out.nb_away);
+		tunnel_enqueue(graph, node, EDGE_DTLS_ENCODE, out.dtls, out.nb_dtls);
+		done += burst;
+	}
+	return n;
+}
+
+static struct rte_node_register tunnel_out_node = {
+	.name = DP_NODE_TUNNEL_OUT,
+	.process = tunnel_out_process,
+	.nb_edges = EDGE_MAX,
+	.next_nodes =
+		{
+			[EDGE_DTLS_ENCODE] = DP_NODE_DTLS_ENCODE,
+		},
+};
+RTE_NODE_REGISTER(tunnel_out_node);

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What a packet carries with it between nodes: the private area of each mbuf.
+#pragma once
+
+#include <rte_mbuf.h>
+
+#include "dataplane/abi/abi.h"
+
+struct dp_session;
+struct dp_dtls_epoch;
+
+// Frame types of CSTP and AnyConnect DTLS (protocol.md 3.3); the same numbers in both framings.
+enum dp_frame {
+	DP_FRAME_DATA = 0,
+	DP_FRAME_DPD_REQ = 3,
+	DP_FRAME_DPD_RESP = 4,
+	DP_FRAME_DISCONNECT = 5,
+	DP_FRAME_KEEPALIVE = 7,
+	DP_FRAME_COMPRESSED = 8,
+	DP_FRAME_TERMINATE = 9,
+};
+
+// Which node a packet that changes lcore goes on with; order of handoff-rx's edges.
+enum dp_resume {
+	DP_RESUME_DTLS_DECODE = 0, // outer datagram, data at the DTLS record, tuple filled
+	DP_RESUME_TUNNEL_IN, // clear frame from a stream: data at the payload, `frame` set
+	DP_RESUME_TUNNEL_OUT, // inner packet for `session`
+	DP_RESUME_DTLS_ENCODE, // complete frame payload for `session`, `frame` set (DPD, keepalive)
+	DP_RESUME_INJECT, // control plane's datagram: data at the UDP payload, tuple filled
+	DP_RESUME_TX, // complete frame for `port`, which this worker has no transmit queue of
+	DP_RESUME_MAX,
+};
+
+// Private area. Field owners in brackets.
+struct dp_pkt {
+	struct dp_session *session; // [dtls-decode, stream, l3-forward]
+	struct abi_sid sid; // [with session]: checked again after a change of lcore
+	uint8_t frame; // enum dp_frame [dtls-decode, stream, tunnel-out]
+	uint8_t resume; // enum dp_resume [whoever hands off]
+	uint8_t from_stream; // 1: arrived in the TLS stream [stream]
+	uint8_t port; // index into dp_ports of the port it came from or goes to
+	uint16_t inner_len; // [tunnel-in]
+	uint8_t key_slot; // [dtls-encode/decode]
+	uint8_t crypto_ok; // [crypto]
+	uint64_t seq; // DTLS record sequence number with epoch [dtls-decode/encode]
+	struct abi_tuple tuple; // outer addresses [classify, dtls-encode]
+	const void *adjacency; // next hop [l3-forward, outer-output]
+	uint8_t l3_flags; // DP_L3_* [l3-input, icmp-error, icmp-local]
+	uint8_t icmp_kind; // enum icmp_kind: what icmp-error is to say [l3-forward, lan-output]
+	uint16_t icmp_mtu; // with ICMP_TOO_BIG, bytes
+} __attribute__((aligned(64)));
+
+#define DP_L3_LOCAL 1u // made here, not forwarded: no hop is taken off
+
+#define DP_PKT_PRIV_SIZE RTE_ALIGN(sizeof(struct dp_pkt), RTE_MBUF_PRIV_ALIGN)
+
+// Crypto operations live in the mbuf's headroom side area right behind struct dp_pkt; see crypto/.
+
+static inline struct dp_pkt *dp_pkt(struct rte_mbuf *m)
+{
+	return rte_mbuf_to_priv(m);
+}

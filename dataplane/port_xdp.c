@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// AF_XDP ports: finds and attaches our XDP programs through DPDK's net_af_xdp, fills their maps.
+//
+// The driver loads the object file and puts its sockets into xsks_map. It tells nobody about the
+// other maps: they are found from the interface, by the identity of the program attached to it.
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <limits.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+
+#include "dataplane/port_priv.h"
+#include "dataplane/xdp/steer.h"
+
+#define OUR_PROGRAMS "penstock_" // prefix of their names
+#define MAPS_MAX 8u
+
+// Steering state of one shared port.
+struct xdp_steer {
+	int hosts_fd; // vpn_hosts
+	bool follow; // local addresses are followed; else the configured ones
+	unsigned nb_hosts;
+	struct steer_host hosts[STEER_HOSTS];
+};
+
+static struct xdp_steer *steers[ABI_PORTS_MAX];
+
+// The object lies beside the binary in the build folder, else where it was installed.
+static int find_object(const char *name, char *path, size_t len) {
+	char exe[PATH_MAX], *slash;
+	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
+	if (n > 0) {
+		exe[n] = '\0';
+		slash = strrchr(exe, '/');
+		if (slash != NULL)
+			*slash = '\0';
+		if ((size_t)snprintf(path, len, "%s/%s", exe, name) < len &&
+			access(path, R_OK) == 0)
+			return 0;
+	}
+	if ((size_t)snprintf(path, len, "%s/%s", PENSTOCK_LIBDIR, name) >= len)
+		return -ENAMETOOLONG;
+	return access(path, R_OK) == 0 ? 0 : -errno;
+}
+
+// RSS goes to all queues, so that each needs a socket; the driver serves combined queues, or the
+// only one.
+int xdp_channels(const char *ifname) {
+	struct ethtool_channels ch = {.cmd = ETHTOOL_GCHANNELS};
+	struct ifreq ifr = {.ifr_data = (void *)&ch};
+	int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), ret;
+	unsigned served;
+
+	if (sock < 0)
+		return -errno;
+	strncpy(ifr.ifr_name, ifname, IFNAMSIZ - 1);
+	ret = ioctl(sock, SIOCETHTOOL, &ifr);
+	close(sock);
+	if (ret != 0)
+		return 1; // a device without channels
+	served = RTE_MAX(ch.combined_count, 1u);
+	if (ch.combined_count + ch.rx_count > served || served > STEER_QUEUES)
+		return -ENOTSUP;
+	return (int)served;
+}
+
+// Descriptor and info of the program on the interface; -ENOENT when there is none.
+static int attached(unsigned ifindex, struct bpf_prog_info *info) {
+	uint32_t id = 0, len = sizeof(*info);
+	int fd, ret;
+
+	if (bpf_xdp_query_id((int)ifindex, 0, &id) != 0 || id == 0)
+		return -ENOENT;
+	fd = bpf_prog_get_fd_by_id(id);
+	if (fd < 0)
+		return -errno;
+	ret = bpf_obj_get_info_by_fd(fd, info, &len);
+	if (ret != 0) {
+		close(fd);
+		return -EIO;
+	}
+	return fd;
+}
+
+// A program that a killed dataplane left behind is ours to take away; another's is not.
+static int make_room(unsigned ifindex) {
+	struct bpf_prog_info info = {0};
+	int fd = attached(ifindex, &info);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
+	close(fd);
+	if (strncmp(info.name, OUR_PROGRAMS, strlen(OUR_PROGRAMS)) != 0)
+		return -EBUSY;
+	return bpf_xdp_detach((int)ifindex, 0, NULL) == 0 ? 0 : -EBUSY;
+}
+
+// Descriptor of the attached program's map `name`.
+static int find_map(unsigned ifindex, const char *name) {
+	uint32_t ids[MAPS_MAX];
+	struct bpf_prog_info prog = {.nr_map_ids = MAPS_MAX, .map_ids = (uintptr_t)ids};
+	int prog_fd = attached(ifindex, &prog);
+
+	if (prog_fd < 0)
+		return prog_fd;
+	close(prog_fd);
+	for (uint32_t i = 0; i < prog.nr_map_ids && i < MAPS_MAX; i++) {
+		struct bpf_map_info info = {0};
+		uint32_t len = sizeof(info);
+		int fd = bpf_map_get_fd_by_id(ids[i]);
+
+		if (fd < 0)
+			continue;
+		if (bpf_obj_get_info_by_fd(fd, &info, &len) == 0 && strcmp(info.name, name) == 0)
+			return fd;
+		close(fd);
+	}
+	return -ENOENT;
+}
+
+static void host_from(struct steer_host *host, int family, const void *addr) {
+	memset(host, 0, sizeof(*host));
+	if (family == AF_INET6) {
+		memcpy(host->bytes, addr, 16);
+		return;
+	}
+	host->bytes[10] = host->bytes[11] = 0xff;
+	memcpy(host->bytes + 12, addr, 4);
+}
+
+static bool hosts_have(const struct steer_host *hosts, unsigned n, const struct steer_host *host) {
+	for (unsigned i = 0; i < n; i++) {
+		if (memcmp(&hosts[i], host, sizeof(*host)) == 0)
+			return true;
+	}
+	return false;
+}
+
+// All addresses of the host's interfaces, once each.
+static unsigned local_hosts(struct steer_host *hosts, unsigned max) {
+	struct ifaddrs *list, *ifa;
+	unsigned n = 0;
+
+	if (getifaddrs(&list) != 0)
+		return 0;
+	for (ifa = list; ifa != NULL && n < max; ifa = ifa->ifa_next) {
+		int family = ifa->ifa_addr != NULL ? ifa->ifa_addr->sa_family : AF_UNSPEC;
+
+		if (family == AF_INET)
+			host_from(&hosts[n], family,
+				&((struct sockaddr_in *)ifa->ifa_addr)->sin_addr);
+		else if (family == AF_INET6)
+			host_from(&hosts[n], family,
+				&((struct sockaddr_in6 *)ifa->ifa_addr)->sin6_addr);
+		else
+			continue;
+		if (!hosts_have(hosts, n, &hosts[n]))
+			n++;
+	}
+	freeifaddrs(list);
+	return n;
+}
+
+void xdp_refresh(struct dp_port *port) {
+	static struct steer_host now[STEER_HOSTS];
+	struct xdp_steer *steer = steers[port->index];
+	const uint8_t one = 1;
+	unsigned n;
+
+	if (steer == NULL || !steer->follow)
+		return;
+	n = local_hosts(now, STEER_HOSTS);
+	if (n == 0)
+		return;
+	for (unsigned i = 0; i < n; i++) {
+		if (!hosts_have(steer->hosts, steer->nb_hosts, &now[i]))
+			bpf_map_update_elem(steer->hosts_fd, &now[i], &one, BPF_ANY);
+	}
+	for (unsigned i = 0; i < steer->nb_hosts; i++) {
+		if (!hosts_have(now, n, &steer->hosts[i]))
+			bpf_map_delete_elem(steer->hosts_fd, &steer->hosts[i]);
+	}
+	memcpy(steer->hosts, now, n * sizeof(now[0]));
+	steer->nb_hosts = n;
+}
+
+static int fill_ports(unsigned ifindex, const struct cfg *cfg) {
+	int fd = find_map(ifindex, "vpn_ports"), ret = 0;
+	const uint8_t one = 1;
+
+	if (fd < 0)
+		return fd;
+	for (size_t i = 0; i < cfg->nb_listen && ret == 0; i++) {
+		uint16_t key = rte_cpu_to_be_16(cfg->listen[i].udp_port);
+
+		if (key != 0 && bpf_map_update_elem(fd, &key, &one, BPF_ANY) != 0)
+			ret = -errno;
+	}
+	close(fd);
+	return ret;
+}
+
+static int fill_hosts(struct dp_port *port, unsigned ifindex, const struct cfg *cfg) {
+	struct xdp_steer *steer = calloc(1, sizeof(*steer));
+	const uint8_t one = 1;
+
+	if (steer == NULL)
+		return -ENOMEM;
+	steers[port->index] = steer;
+	steer->hosts_fd = find_map(ifindex, "vpn_hosts");
+	if (steer->hosts_fd < 0)
+		return steer->hosts_fd;
+	for (size_t i = 0; i < cfg->nb_listen; i++) {
+		const struct cfg_listen *listen = &cfg->listen[i];
+		struct steer_host host;
+
+		if (listen->udp_port == 0)
+			continue;
+		if (listen->addr.family == 0) {
+			steer->follow = true;
+			continue;
+		}
+		host_from(&host, listen->addr.family, listen->addr.bytes);
+		if (bpf_map_update_elem(steer->hosts_fd, &host, &one, BPF_ANY) != 0)
+			return -errno;
+	}
+	xdp_refresh(port);
+	return 0;
+}
+
+// The driver's socket, for sleeping on it: the only AF_XDP socket that was not there before.
+static int find_socket(const struct dp_port *port) {
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int found = -1;
+
+	while (dir != NULL && (entry = readdir(dir)) != NULL) {
+		int fd = atoi(entry->d_name), domain = 0;
+		socklen_t len = sizeof(domain);
+		bool known = false;
+
+		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 || domain != AF_XDP)
+			continue;
+		for (unsigned i = 0; i < ABI_PORTS_MAX; i++)
+			known |= &dp_ports[i] != port && dp_ports[i].rxq_fd == fd;
+		if (!known)
+			found = fd;
+	}
+	if (dir != NULL)
+		closedir(dir);
+	return found;
+}
+
+static int steer_init(struct dp_port *port, const char *ifname, const struct cfg *cfg) {
+	unsigned ifindex = if_nametoindex(ifname);
+	int ret = fill_ports(ifindex, cfg);
+
+	return ret != 0 ? ret : fill_hosts(port, ifindex, cfg);
+}
+
+static const char *reason(int ret) {
+	switch (ret) {
+	case -EBUSY:
+		return "another XDP program is attached";
+	case -ENOTSUP:
+		return "it has receive queues that AF_XDP cannot serve (ethtool -L can change that)";
+	default:
+		return strerror(-ret);
+	}
+}
+
+int xdp_open(struct dp_port *port, const char *ifname, const struct cfg *cfg) {
+	char object[PATH_MAX], devargs[PATH_MAX + 128];
+	int nb_queues = xdp_channels(ifname), ret = nb_queues < 0 ? nb_queues : 0;
+
+	if (ret == 0)
+		ret = find_object(
+			cfg != NULL ? "steer.bpf.o" : "all.bpf.o", object, sizeof(object));
+	if (ret == 0)
+		ret = make_room(if_nametoindex(ifname));
+	if (ret != 0) {
+		port_error(port, "no AF_XDP on %s: %s", ifname, reason(ret));
+		return ret;
+	}
+	snprintf(devargs, sizeof(devargs), "net_af_xdp%u,iface=%s,queue_count=%d,xdp_prog=%s",
+		port->index, ifname, nb_queues, object);
+	ret = ethdev_open(port, devargs);
+	if (ret != 0)
+		return ret;
+	if (port->nb_rxq == 1)
+		port->rxq_fd = find_socket(port);
+	if (cfg != NULL)
+		ret = steer_init(port, ifname, cfg);
+	if (ret != 0) {
+		port_error(port, "cannot set up the XDP program on %s: %s", ifname, strerror(-ret));
+		xdp_close(port);
+	}
+	return ret;
+}
+
+void xdp_close(struct dp_port *port) {
+	struct xdp_steer *steer = steers[port->index];
+
+	port->rxq_fd = -1;
+	ethdev_close(port);
+	if (steer != NULL && steer->hosts_fd >= 0)
+		close(steer->hosts_fd);
+	free(steer);
+	steers[port->index] = NULL;
+}

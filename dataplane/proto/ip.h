@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// IPv4, IPv6 and UDP headers: parse, checksum, build. Pure: bytes in, bytes out. Used by the
+// layer-3 nodes, tests and fuzzers.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define IP_PROTO_ICMP 1u
+#define IP_PROTO_TCP 6u
+#define IP_PROTO_UDP 17u
+#define IP_PROTO_ICMP6 58u
+
+#define IP4_HEADER 20u
+#define IP6_HEADER 40u
+#define UDP_HEADER 8u
+
+enum ip_status {
+	IP_OK = 0,
+	IP_SHORT, // fewer bytes than the header or its length field say
+	IP_VERSION, // neither 4 nor 6
+	IP_HEADER, // impossible header length, or a fragment beyond 65,535 bytes
+	IP_BAD_CHECKSUM,
+	IP_EXTENSIONS, // IPv6 extension headers that do not end, or too many (limit 8)
+};
+
+struct ip_info {
+	uint8_t version; // 4 or 6
+	uint8_t proto; // upper layer, after IPv6 extensions
+	uint8_t ttl; // or hop limit
+	bool dont_fragment; // always true for v6
+	bool more_fragments;
+	uint16_t header_len; // bytes up to the upper layer (of a v6 fragment: behind its header)
+	uint16_t total_len; // bytes of the packet; what follows is padding
+	uint16_t fragment_offset; // bytes
+	uint16_t fragment_header; // v6: offset of the fragment header; 0: none
+};
+
+static inline bool ip_is_fragment(const struct ip_info *info)
+{
+	return info->more_fragments || info->fragment_offset != 0;
+}
+
+// Parses the packet at `data` (`len` bytes, at most 65,535 are looked at). verify: check the IPv4
+// header checksum. Returns enum ip_status; info is only valid with IP_OK. Upper-layer bytes of
+// [header_len, total_len) are there but not looked at.
+enum ip_status ip_parse(const uint8_t *data, size_t len, bool verify, struct ip_info *info);
+
+struct udp_info {
+	uint16_t source; // network byte order
+	uint16_t destination; // network byte order
+	uint16_t payload; // offset from the IP header, bytes
+	uint16_t payload_len;
+};
+
+// The UDP header of an unfragmented packet. verify: check its checksum; zero is no checksum on
+// IPv4 (RFC 768) and wrong on IPv6 (RFC 8200, 8.1). False: malformed.
+bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struct udp_info *udp);
+
+// Bytes of the headers that udp_write_headers puts before a payload.
+static inline size_t udp_headers_len(bool v6)
+{
+	return UDP_HEADER + (v6 ? IP6_HEADER : IP4_HEADER);
+}
+
+struct udp_headers {
+	bool v6;
+	bool dont_fragment; // v4
+	bool checksum; // compute it over the payload; else the pseudo header sum, for offload
+	uint8_t dscp; // 0..63
+	uint8_t ttl;
+	uint16_t id; // v4, host order
+	uint32_t flow; // v6 flow label, 20 bits
+	const uint8_t *source; // 4 or 16 bytes
+	const uint8_t *destination;
+	uint16_t source_port; // network byte order
+	uint16_t destination_port;
+	uint16_t payload_len;
+};
+
+// Writes IP and UDP headers at `out`; the payload must already follow them.
+void udp_write_headers(uint8_t *out, const struct udp_headers *headers);
+
+// One's complement sum of `len` bytes added to `sum` (not folded), big-endian words.
+uint32_t ip_sum(const void *data, size_t len, uint32_t sum);
+// The complement of the folded sum: what goes into a header, host byte order.
+uint16_t ip_sum_finish(uint32_t sum);
+// Sum of the pseudo header (RFC 793, RFC 8200 8.1) of a parsed packet's addresses.
+uint32_t ip_sum_pseudo(const uint8_t *ip, uint8_t version, uint8_t proto, uint32_t upper_len);
+
+// RFC 1624, equation 3: `check` and the words in the same byte order. Result in that order.
+static inline uint16_t ip_checksum_update(uint16_t check, uint16_t old, uint16_t new)
+{
+	uint32_t sum = (uint16_t)~check + (uint32_t)(uint16_t)~old + new;
+
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
+// Writes the header checksum of an IPv4 header.
+void ip4_checksum_write(uint8_t *ip);
+
+// One hop: the TTL or hop limit, which must be > 1, less one; the checksum follows (RFC 1624).
+void ip_ttl_decrement(uint8_t *ip, uint8_t version);
+
+// The source and destination of a packet whose header was parsed.
+static inline const uint8_t *ip_source(const uint8_t *ip, uint8_t version)
+{
+	return ip + (version == 4 ? 12 : 8);
+}
+
+static inline const uint8_t *ip_destination(const uint8_t *ip, uint8_t version)
+{
+	return ip + (version == 4 ? 16 : 24);
+}
+
+static inline uint32_t ip_load32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+static inline uint16_t ip_load16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline void ip_store16(uint8_t *p, uint16_t v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+static inline void ip_store32(uint8_t *p, uint32_t v)
+{
+	ip_store16(p, (uint16_t)(v >> 16));
+	ip_store16(p + 2, (uint16_t)v);
+}
+
+// Multicast or limited broadcast.
+bool ip_is_multicast(const uint8_t *address, uint8_t version);
+
+// May a router forward a packet to/from this address? Not: this-network, loopback, link-local
+// (RFC 3927 2.6.2, RFC 4291 2.5.6), multicast, class E, v4-mapped, unspecified (RFC 1812 5.3.7).
+bool ip_is_forwardable(const uint8_t *address, uint8_t version);

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The session table: who is connected, with which channels, found by outer tuple or inner address.
+//
+// Written by the control thread alone (add, remove, outer tuples); fields marked `owner` are
+// written by the one worker that owns the session, fields marked `stream` by its stream lcore.
+// Readers (workers, streamers) are QSBR-registered liburcu threads: a session they found stays
+// valid until their next quiescent state. Removal is deferred by call_rcu-like reclamation.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_mbuf.h>
+
+#include "dataplane/abi/cmd.h"
+#include "dataplane/abi/stats.h"
+#include "dataplane/crypto/crypto.h"
+#include "dataplane/crypto/replay.h"
+#include "dataplane/table/reclaim.h"
+
+struct cfg;
+
+#define DP_DTLS_OVERHEAD (13u + 8u + DP_TAG_LEN + 1u) // GCM with explicit nonce, type byte
+
+// One direction of DTLS in one epoch is a key, a nonce base and a counter.
+struct dp_dtls {
+	struct dp_key *rx_key; // ctl makes, owner uses
+	struct dp_key *tx_key;
+	uint8_t rx_iv[12], tx_iv[12];
+	uint8_t cipher; // enum abi_cipher
+	uint16_t epoch;
+	uint16_t mtu; // inner bytes
+	uint64_t tx_seq; // owner: next, 48 bits
+	struct dp_replay replay; // owner
+	struct abi_tuple tuple; // owner; the hash's copy is the control thread's
+	bool confirmed; // owner: an authentic record has arrived
+	bool closed; // owner: close_notify came or the numbers ran out: nothing is sent any more
+	bool worn; // owner: ABI_EVT_REKEY was sent
+	struct abi_sid sid; // whose it is
+	struct dp_reclaim reclaim; // ctl
+	struct abi_tuple hashed; // ctl: as the previous channel: its tuple in the hash
+	uint64_t retire_s; // ctl: as the previous channel, until then (CLOCK_MONOTONIC)
+	struct dp_dtls *retire_next; // ctl
+};
+
+// Bytes per second with a burst of a quarter of a second; 0 rate: no limit.
+struct dp_bucket {
+	uint64_t tokens; // bytes
+	uint64_t last; // TSC
+};
+
+struct dp_stream; // stream/stream.h; lives on one stream lcore
+
+struct dp_session {
+	// looked at for each packet
+	struct abi_sid sid;
+	uint16_t owner; // worker number
+	uint16_t streamer; // stream lcore number
+	uint16_t mtu; // of policy: inner bytes on the stream
+	uint8_t flags; // ABI_POLICY_*
+	_Atomic uint8_t tx_channel; // owner and stream: 0 none, 1 stream, 2 DTLS: where to send
+	_Atomic uint8_t dead; // ctl: removed, free after a grace period
+	struct dp_dtls *_Atomic dtls; // ctl publishes; owner uses; replaced whole
+	struct dp_dtls *_Atomic dtls_prev; // ctl: the channel replaced last, for records on their way
+	struct dp_stream *_Atomic stream; // ctl publishes
+	uint32_t inner4; // network order, 0: none
+	uint8_t inner6[16];
+	uint8_t inner6_prefix;
+	bool has6;
+	struct abi_session_stats *stats; // owner
+	// timers (TSC), owner
+	uint64_t last_rx; // any authentic record
+	uint64_t last_dtls_rx;
+	uint64_t last_tx; // anything sent
+	uint64_t last_data; // data that counts as use
+	uint64_t last_probe;
+	uint64_t started; // session timeout counts from here
+	uint32_t ended; // owner: the end was reported: no timer runs any more
+	bool dtls_live; // owner: ABI_EVT_DTLS_UP was sent, and no DTLS_DOWN since
+	struct abi_policy policy; // owner: replaced by message
+	struct dp_bucket rx_bucket, tx_bucket; // owner
+	// ctl alone
+	struct abi_tuple hashed; // the present channel's tuple as the hash has it
+	struct dp_reclaim reclaim;
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct dp_session) <= 512, "dp_session");
+
+// Boot. max: sessions_max of the configuration; stats: that many entries, or NULL: private ones.
+int dp_session_table_init(uint32_t max, struct abi_session_stats *stats);
+void dp_session_table_fini(void);
+// Boot, after init: the client pools, whose addresses sessions may have. Kept by copy. 0 or -errno
+// (-E2BIG: a v4 pool is shorter than /8).
+int dp_session_pools_set(const struct cfg *cfg);
+uint32_t dp_session_max(void);
+uint32_t dp_session_count(void); // installed now
+
+// Control thread. 0 or -EEXIST, -EINVAL, -ENOSPC, -EADDRINUSE, -ESTALE, -ENOMEM.
+int dp_session_add(const struct abi_cmd *cmd);
+int dp_session_del(struct abi_sid sid, enum abi_end reason);
+// Installs or replaces the DTLS channel; the one before goes on decrypting for some seconds.
+int dp_session_dtls_set(const struct abi_cmd *cmd);
+// Removes the present DTLS channel. 0 or -ESTALE.
+int dp_session_dtls_clear(struct abi_sid sid);
+// The channel's addresses changed. 0 or -errno; the hash has `tuple` for this session alone then.
+int dp_session_tuple_set(struct dp_session *session, const struct abi_tuple *tuple);
+// Inner addresses in the boundary's form, all zero when there is none.
+void dp_session_addresses(
+	const struct dp_session *session, struct abi_addr *inner4, struct abi_addr *inner6);
+// Once a second: frees what is kept for a while. now_s: CLOCK_MONOTONIC.
+void dp_session_tick(uint64_t now_s);
+
+
+// Any registered reader. NULL when there is none or its generation is another.
+struct dp_session *dp_session_get(struct abi_sid sid);
+// By index alone (timers, dump).
+struct dp_session *dp_session_at(uint32_t index);
+
+// Bulk by outer tuple, with prefetch: n <= 64; out[i] NULL when unknown.
+void dp_session_lookup_bulk(
+	const struct abi_tuple *const *tuples, unsigned n, struct dp_session **out);
+// Candidates for a datagram from an unknown address of a known client address (NAT port moved).
+unsigned dp_session_candidates(const struct abi_addr *remote, struct dp_session **out, unsigned max);
+
+// By inner destination: direct index within the pools. NULL: nobody.
+struct dp_session *dp_session_by_inner4(uint32_t addr); // network order
+struct dp_session *dp_session_by_inner6(const uint8_t *addr);
+// Is the address in a client pool at all (then never sent to the LAN)?
+bool dp_session_pool4(uint32_t addr);
+bool dp_session_pool6(const uint8_t *addr);
+
+// Is the IPv6 address within the session's prefix?
+static inline bool dp_session_has6(const struct dp_session *session, const uint8_t *addr)
+{
+	unsigned bytes = session->inner6_prefix / 8u, bits = session->inner6_prefix % 8u;
+
+	if (!session->has6 || __builtin_memcmp(addr, session->inner6, bytes) != 0)
+		return false;
+	return bits == 0 ||
+	       ((addr[bytes] ^ session->inner6[bytes]) & (uint8_t)(0xff00u >> bits)) == 0;
+}

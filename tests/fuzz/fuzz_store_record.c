@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Any bytes as records of the session store: what passes the check is safe to use.
+#include <stdlib.h>
+#include <string.h>
+
+#include "controlplane/session/record.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void patch(uint8_t *record, const uint8_t *data, size_t size, size_t len) {
+	// Pairs of an offset and a byte, so that the magic and size can stay right.
+	for (size_t i = 0; i + 2 < size; i += 3)
+		record[(data[i] << 8 | data[i + 1]) % len] = data[i + 2];
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	struct record_session session, session_out;
+	struct record_lease lease, lease_out;
+
+	record_session_read(data, size, &session_out);
+	record_lease_read(data, size, &lease_out);
+	record_session_init(&session);
+	session.state = 1;
+	memcpy(session.user, "ann", 4);
+	patch((uint8_t *)&session, data, size, sizeof(session));
+	if (record_session_read(&session, sizeof(session), &session_out) &&
+		(session_out.sid.index >= ABI_SESSIONS_MAX ||
+			strlen(session_out.user) >= sizeof(session_out.user) ||
+			strlen(session_out.device_platform) >= sizeof(session_out.device_platform)))
+		abort();
+	record_lease_init(&lease);
+	lease.addr.bytes[0] = 0xfd;
+	memcpy(lease.user, "ann", 4);
+	patch((uint8_t *)&lease, data, size, sizeof(lease));
+	if (record_lease_read(&lease, sizeof(lease), &lease_out) &&
+		strlen(lease_out.user) >= sizeof(lease_out.user))
+		abort();
+	return 0;
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The configuration loader: defaults, conversion, every example file, errors, what needs a restart.
+
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "yang/config.h"
+
+#define SIZE_MAX_FILE (4u << 20)
+
+static char *slurp(const char *path, size_t *len) {
+	FILE *file = fopen(path, "rb");
+	if (file == NULL)
+		return NULL;
+	char *text = malloc(SIZE_MAX_FILE);
+	assert_non_null(text);
+	*len = fread(text, 1, SIZE_MAX_FILE - 1, file);
+	text[*len] = '\0';
+	fclose(file);
+	return text;
+}
+
+static struct cfg *example(const char *name) {
+	char path[512], *error = NULL;
+	snprintf(path, sizeof(path), "%s/%s", EXAMPLES, name);
+	struct cfg *cfg = cfg_load_file(path, &error);
+	if (cfg == NULL)
+		fail_msg("%s: %s", path, error);
+	assert_null(error);
+	return cfg;
+}
+
+// Calls `each` for every *.json of a folder and returns their number.
+static unsigned each_file(const char *folder, void (*each)(const char *path, const char *name)) {
+	char path[1024];
+	unsigned n = 0;
+	DIR *dir = opendir(folder);
+	assert_non_null(dir);
+	for (struct dirent *e = readdir(dir); e != NULL; e = readdir(dir)) {
+		size_t len = strlen(e->d_name);
+		if (len < 5 || strcmp(e->d_name + len - 5, ".json") != 0)
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		each(path, e->d_name);
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+static void loads(const char *path, const char *name) {
+	char *error = NULL;
+	struct cfg *cfg = cfg_load_file(path, &error);
+	if (cfg == NULL)
+		fail_msg("%s: %s", path, error);
+	cfg_free(cfg);
+}
+
+static void test_valid_examples(void **state) {
+	assert_true(each_file(EXAMPLES, loads) >= 3);
+}
+
+// The text beside the file is the whole error, its name without a folder.
+static void refused(const char *path, const char *name) {
+	char beside[1024], *error = NULL;
+	size_t len = 0, expected_len = 0;
+	snprintf(beside, sizeof(beside), "%.*s.expected", (int)strlen(path) - 5, path);
+	char *json = slurp(path, &len);
+	char *expected = slurp(beside, &expected_len);
+	if (expected == NULL)
+		fail_msg("%s is missing", beside);
+	struct cfg *cfg = cfg_load_mem(json, len, name, &error);
+	if (cfg != NULL)
+		fail_msg("%s is accepted", path);
+	if (expected_len > 0 && expected[expected_len - 1] == '\n')
+		expected[expected_len - 1] = '\0';
+	assert_string_equal(error, expected);
+	free(error);
+	free(expected);
+	free(json);
+}
+
+static void test_invalid_examples(void **state) {
+	assert_true(each_file(EXAMPLES "/invalid", refused) >= 30);
+}
+
+static void test_defaults(void **state) {
+	struct cfg *cfg = example("quickstart.json");
+	assert_int_equal(cfg->nb_listen, 1);
+	assert_int_equal(cfg->listen[0].addr.family, 0);
+	assert_int_equal(cfg->listen[0].tcp_port, 443);
+	assert_int_equal(cfg->listen[0].udp_port, 443);
+	assert_true(cfg->tls12 && cfg->tls13 && cfg->dtls_psk && cfg->dtls_legacy);
+	assert_string_equal(cfg->state_dir, "/var/lib/penstock");
+	assert_string_equal(cfg->run_dir, "/run/penstock");
+	assert_int_equal(cfg->edges, 2);
+	assert_int_equal(cfg->connections_per_edge, 1024);
+	assert_int_equal(cfg->log_level, CFG_LOG_INFO);
+	assert_int_equal(cfg->auth.password_tries, 3);
+	assert_int_equal(cfg->auth.requests_per_connection, 16);
+	assert_int_equal(cfg->auth.timeout, 240);
+	assert_int_equal(cfg->auth.header_timeout, 20);
+	assert_int_equal(cfg->auth.cookie_timeout, 300);
+	assert_int_equal(cfg->auth.max_clients, 0);
+	assert_int_equal(cfg->network.dpd, 60);
+	assert_int_equal(cfg->network.keepalive, 20);
+	assert_int_equal(cfg->network.rekey_time, 86400);
+	assert_int_equal(cfg->network.mtu, 0);
+	assert_string_equal(cfg->network.banner, "");
+	assert_int_equal(cfg->dataplane.workers, 1);
+	assert_int_equal(cfg->dataplane.streamers, 1);
+	assert_int_equal(cfg->dataplane.nb_cpus, 0);
+	assert_int_equal(cfg->dataplane.idle, CFG_IDLE_ADAPTIVE);
+	assert_true(cfg->dataplane.hugepages);
+	assert_int_equal(cfg->dataplane.sessions_max, 4096);
+	assert_false(cfg->dataplane.client_to_client);
+	assert_string_equal(cfg->dataplane.ports[1].kernel_if, "");
+	assert_int_equal(cfg->pools[0].v6_client_prefix, 128);
+	cfg_free(cfg);
+}
+
+static void expect_addr(const struct cfg_addr *addr, const char *text) {
+	char shown[INET6_ADDRSTRLEN];
+	assert_true(addr->family == AF_INET || addr->family == AF_INET6);
+	assert_string_equal(inet_ntop(addr->family, addr->bytes, shown, sizeof(shown)), text);
+}
+
+static void test_values(void **state) {
+	struct cfg *cfg = example("campus.json");
+	const struct cfg_port *lan = &cfg->dataplane.ports[1];
+	assert_string_equal(cfg->hostname, "vpn.university.example");
+	assert_int_equal(cfg->listen[1].tcp_port, 8443);
+	assert_int_equal(cfg->listen[1].udp_port, 0);
+	assert_false(cfg->tls12 || cfg->dtls_legacy);
+	assert_int_equal(cfg->nb_certificates, 2);
+	assert_string_equal(cfg->certificates[1].server_names[0], "library.university.example");
+	expect_addr(&cfg->pools[0].gateway4, "10.64.255.254");
+	expect_addr(&cfg->pools[0].gateway6, "2001:db8:64::1");
+	assert_int_equal(cfg->pools[0].v6_client_prefix, 64);
+	expect_addr(&cfg->pools[1].gateway4, "10.65.0.1");
+	assert_int_equal(cfg->pools[1].v6.addr.family, 0);
+	assert_int_equal(cfg->network.nb_dns, 2);
+	expect_addr(&cfg->network.dns[1], "2001:db8::53");
+	expect_addr(&cfg->network.split_include[0].addr, "10.0.0.0");
+	assert_int_equal(cfg->network.split_include[0].len, 8);
+	assert_string_equal(cfg->network.split_dns[1], "campus.example");
+	assert_true(cfg->network.client_bypass_protocol);
+	assert_int_equal(cfg->network.rekey_time, 0);
+	assert_int_equal(cfg->network.rx_rate, 12500000);
+	assert_int_equal(cfg->dataplane.ports[0].mode, CFG_PORT_SHARED);
+	assert_int_equal(cfg->dataplane.ports[0].driver, CFG_DRIVER_AF_PACKET);
+	assert_int_equal(lan->mode, CFG_PORT_DEDICATED);
+	assert_int_equal(lan->driver, CFG_DRIVER_DEVARGS);
+	assert_int_equal(lan->role, CFG_ROLE_LAN);
+	assert_string_equal(lan->kernel_if, "vpnlan");
+	expect_addr(&lan->addresses[0].addr, "10.1.2.3"); // host bits kept
+	assert_int_equal(lan->addresses[0].len, 24);
+	assert_int_equal(cfg->log_level, CFG_LOG_WARNING);
+	cfg_free(cfg);
+	cfg = example("dedicated.json");
+	assert_int_equal(cfg->dataplane.nb_cpus, 9);
+	assert_int_equal(cfg->dataplane.cpus[8], 1); // order kept
+	assert_int_equal(cfg->dataplane.idle, CFG_IDLE_BUSY);
+	cfg_free(cfg);
+}
+
+static void test_files(void **state) {
+	char *error = NULL;
+	assert_null(cfg_load_file("/nonexistent/penstock.json", &error));
+	assert_string_equal(
+		error, "/nonexistent/penstock.json: cannot be read: No such file or directory");
+	free(error);
+	assert_null(cfg_load_file("/", &error));
+	assert_string_equal(error, "/: is a directory, expected a file");
+	free(error);
+	assert_null(cfg_load_file("/dev/zero", &error)); // endless
+	assert_non_null(strstr(error, "too large"));
+	free(error);
+	size_t len = (1u << 20) + 1;
+	char *huge = malloc(len);
+	memset(huge, ' ', len);
+	assert_null(cfg_load_mem(huge, len, "huge", &error));
+	assert_string_equal(
+		error, "huge: the file is too large: 1048577 bytes, expected at most 1048576");
+	free(error);
+	free(huge);
+}
+
+// As many errors as one can read, then their number.
+static void test_many_errors(void **state) {
+	char json[8192] = "{\"penstock:penstock\": {", *error = NULL;
+	for (unsigned i = 0; i < 200; i++)
+		sprintf(json + strlen(json), "%s\"x%u\": 1", i > 0 ? "," : "", i);
+	strcat(json, "}}");
+	assert_null(cfg_load_mem(json, strlen(json), "many", &error));
+	unsigned lines = 1;
+	for (const char *c = error; *c != '\0'; c++)
+		lines += *c == '\n';
+	assert_int_equal(lines, 51);
+	assert_non_null(strstr(error, "\n... and 154 more errors"));
+	free(error);
+}
+
+static void test_restart(void **state) {
+	const char *paths[32];
+	struct cfg *old = example("campus.json");
+	struct cfg *new = example("campus.json");
+	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 0);
+	// Applied live.
+	new->network.dpd = 7;
+	new->auth.max_clients = 9;
+	new->log_level = CFG_LOG_DEBUG;
+	new->dataplane.client_to_client = false;
+	new->tls12 = true;
+	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 0);
+	new->dataplane.workers = 5;
+	new->listen[1].tcp_port = 9443;
+	new->pools[0].v4.len = 17;
+	new->dataplane.ports[1].addresses[0].len = 25;
+	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 4);
+	assert_string_equal(paths[0], "listen");
+	assert_string_equal(paths[1], "pool");
+	assert_string_equal(paths[2], "dataplane/workers");
+	assert_string_equal(paths[3], "dataplane/port");
+	assert_int_equal(cfg_restart_needed(old, new, paths, 1), 4);
+	cfg_free(old);
+	cfg_free(new);
+}
+
+static int fini(void **state) {
+	cfg_fini();
+	return 0;
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_valid_examples),
+		cmocka_unit_test(test_invalid_examples),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_many_errors),
+		cmocka_unit_test(test_restart),
+	};
+	return cmocka_run_group_tests(tests, NULL, fini);
+}

@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The table of who may send what to whom holds exactly what is written here a second time.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "controlplane/ipc/ipc.h"
+
+#define S IPC_SUPERVISOR
+#define A IPC_AUTH
+#define E IPC_EDGE
+#define N IPC_SESSION
+
+struct expected {
+	enum ipc_role from, to;
+	unsigned type;
+	size_t len;
+	unsigned fds_min, fds_max;
+};
+
+static const struct expected expected[] = {
+	{S, A, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, E, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, N, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, A, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, E, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, N, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, A, IPC_START, 16, 0, 0},
+	{S, E, IPC_START, 16, 0, 0},
+	{S, N, IPC_START, 16, 0, 0},
+	{S, A, IPC_STOP, 16, 0, 0},
+	{S, E, IPC_STOP, 16, 0, 0},
+	{S, N, IPC_STOP, 16, 0, 0},
+	{S, E, IPC_LISTENER, sizeof(struct ipc_listener), 1, 1},
+	{S, E, IPC_DATAPLANE, sizeof(struct ipc_dataplane), 5, 5},
+	{S, N, IPC_DATAPLANE, sizeof(struct ipc_dataplane), 7, 7},
+	{S, A, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
+	{S, N, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
+	{S, N, IPC_CONTROL_LISTENER, 16, 1, 1},
+	{S, N, IPC_STATE_DIR, 16, 1, 1},
+	{S, N, IPC_RELOAD_RESULT, sizeof(struct ipc_status), 0, 0},
+	{A, S, IPC_READY, 16, 0, 0},
+	{E, S, IPC_READY, 16, 0, 0},
+	{N, S, IPC_READY, 16, 0, 0},
+	{A, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{E, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{N, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{A, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{E, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{N, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{A, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
+	{N, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
+	{E, S, IPC_DATAPLANE_LOST, 16, 0, 0},
+	{N, S, IPC_DATAPLANE_LOST, 16, 0, 0},
+	{N, S, IPC_RELOAD, 16, 0, 0},
+	{A, E, IPC_CERTS, sizeof(struct ipc_certs), 0, 0},
+	{E, A, IPC_SIGN, sizeof(struct ipc_sign_req), 0, 0},
+	{A, E, IPC_SIGNED, sizeof(struct ipc_signed), 0, 0},
+	{E, A, IPC_LOGIN, sizeof(struct ipc_login), 0, 0},
+	{A, E, IPC_LOGIN_RESULT, sizeof(struct ipc_login_result), 0, 0},
+	{E, A, IPC_CONNECT, sizeof(struct ipc_connect), 0, 0},
+	{A, N, IPC_SESSION_NEW, sizeof(struct ipc_session_new), 0, 0},
+	{N, A, IPC_SESSION_CREATED, sizeof(struct ipc_session_created), 0, 0},
+	{A, N, IPC_SESSION_CONNECT, sizeof(struct ipc_connect), 0, 0},
+	{N, E, IPC_CONNECT_RESULT, sizeof(struct ipc_connect_result), 0, 0},
+	{E, N, IPC_STREAM_UP, sizeof(struct ipc_stream_up), 1, 1},
+	{E, N, IPC_DTLS_QUERY, sizeof(struct ipc_dtls_query), 0, 0},
+	{N, E, IPC_DTLS_PARAMS, sizeof(struct ipc_dtls_params), 0, 0},
+	{E, N, IPC_DTLS_UP, sizeof(struct ipc_dtls_up), 0, 0},
+};
+
+static const struct expected *expected_find(unsigned from, unsigned to, unsigned type) {
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		if (expected[i].from == from && expected[i].to == to && expected[i].type == type)
+			return &expected[i];
+	return NULL;
+}
+
+static void compare(unsigned from, unsigned to, unsigned type) {
+	const struct expected *want = expected_find(from, to, type);
+	const struct ipc_rule *rule = ipc_rule_find(from, to, type);
+	if (want == NULL) {
+		if (rule != NULL)
+			fail_msg("%u may send %s to %u", from, rule->name, to);
+		return;
+	}
+	if (rule == NULL)
+		fail_msg("%u may not send type %u to %u", from, type, to);
+	assert_int_equal(rule->len, want->len);
+	assert_int_equal(rule->nb_fds_min, want->fds_min);
+	assert_int_equal(rule->nb_fds_max, want->fds_max);
+	assert_true(rule->len <= IPC_MSG_MAX);
+	assert_true(rule->nb_fds_max <= IPC_FDS_MAX);
+	assert_non_null(rule->name);
+}
+
+// Every sender, every receiver, every number that a header can hold.
+static void test_exactly(void **state) {
+	for (unsigned from = 0; from <= IPC_ROLE_MAX; from++)
+		for (unsigned to = 0; to <= IPC_ROLE_MAX; to++)
+			for (unsigned type = 0; type <= UINT16_MAX; type++)
+				compare(from, to, type);
+}
+
+// What the design forbids, said plainly.
+static void test_principles(void **state) {
+	assert_null(ipc_rule_find(E, S, IPC_FILE_OPEN)); // an edge never opens a file
+	assert_null(ipc_rule_find(S, A, IPC_DATAPLANE)); // auth never reaches the dataplane
+	assert_null(ipc_rule_find(S, A, IPC_LISTENER)); // nor the network
+	assert_null(ipc_rule_find(S, N, IPC_LISTENER));
+	assert_null(ipc_rule_find(E, N, IPC_SESSION_NEW)); // only auth makes sessions
+	assert_null(ipc_rule_find(E, N, IPC_SESSION_CONNECT));
+	for (unsigned type = 0; type < IPC_TYPE_MAX; type++)
+		assert_null(ipc_rule_find(E, E, type)); // edges know nothing of each other
+}
+
+// One byte more or less, one descriptor more or less.
+static void test_check(void **state) {
+	static _Alignas(16) uint8_t msg[IPC_MSG_MAX + 1];
+	struct ipc_hdr *hdr = (struct ipc_hdr *)msg;
+	const struct ipc_rule *rule;
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+		const struct expected *e = &expected[i];
+		*hdr = (struct ipc_hdr){.type = e->type, .nb_fds = e->fds_max, .len = e->len};
+		assert_null(ipc_check(e->from, e->to, msg, e->len, e->fds_max, &rule));
+		assert_int_equal(rule->type, e->type);
+		assert_non_null(ipc_check(e->from, e->to, msg, e->len + 1, e->fds_max, &rule));
+		assert_non_null(ipc_check(e->from, e->to, msg, e->len - 1, e->fds_max, &rule));
+		assert_null(rule);
+		hdr->len = e->len + 1; // what the header says is held to the same
+		assert_non_null(ipc_check(e->from, e->to, msg, e->len + 1, e->fds_max, &rule));
+		assert_non_null(ipc_check(e->from, e->to, msg, e->len, e->fds_max, &rule));
+		hdr->len = e->len;
+		hdr->nb_fds = e->fds_max + 1;
+		assert_non_null(ipc_check(e->from, e->to, msg, e->len, e->fds_max + 1, &rule));
+		assert_non_null(ipc_check(e->from, e->to, msg, e->len, e->fds_max, &rule));
+		hdr->nb_fds = e->fds_max;
+		assert_non_null(ipc_check(e->from, e->to, msg, e->len, e->fds_max + 1, &rule));
+	}
+}
+
+static void test_str_ok(void **state) {
+	char no_end[4] = {'a', 'b', 'c', 'd'};
+	assert_true(ipc_str_ok("", 1));
+	assert_true(ipc_str_ok("abc", 4));
+	assert_true(ipc_str_ok("abc\0\n", 6)); // what is behind the NUL is not text
+	assert_true(ipc_str_ok("j\xc3\xbcrgen", 8));
+	assert_false(ipc_str_ok(no_end, sizeof(no_end)));
+	assert_false(ipc_str_ok("", 0));
+	assert_false(ipc_str_ok("a\nb", 4));
+	assert_false(ipc_str_ok("a\x1b[2J", 6));
+	assert_false(ipc_str_ok("a\x7f", 3));
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_exactly),
+		cmocka_unit_test(test_principles),
+		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_str_ok),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The session store: what was acknowledged is there after a kill, bad files are kept, full is said.
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <lmdb.h>
+
+#include "controlplane/session/session.h"
+#include "controlplane/session/store.h"
+
+#define MIB ((size_t)1 << 20)
+
+struct dir {
+	char path[64];
+	int fd;
+};
+
+static int setup(void **state) {
+	struct dir *dir = calloc(1, sizeof(*dir));
+
+	snprintf(dir->path, sizeof(dir->path), "/tmp/penstock-store-XXXXXX");
+	if (!mkdtemp(dir->path))
+		return -1;
+	dir->fd = open(dir->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	*state = dir;
+	return dir->fd < 0;
+}
+
+static int teardown(void **state) {
+	struct dir *dir = *state;
+	char cmd[128];
+	int ret;
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir->path);
+	ret = chdir("/");
+	ret |= system(cmd);
+	close(dir->fd);
+	free(dir);
+	return ret;
+}
+
+static struct store *open_store(struct dir *dir, size_t bytes) {
+	struct store *store = NULL;
+	uint8_t secret[STORE_SECRET_LEN] = {42};
+
+	assert_int_equal(store_open(&store, dir->fd, bytes, NULL), 0);
+	assert_int_equal(store_secret_set(store, secret), 0);
+	return store;
+}
+
+static void make(struct record_session *record, uint32_t n) {
+	record_session_init(record);
+	memcpy(record->cookie_hash, &n, sizeof(n));
+	record->sid = (struct abi_sid){n, n + 1};
+	record->state = SESSION_CONNECTED;
+	snprintf(record->user, sizeof(record->user), "user%u", n);
+}
+
+struct loaded {
+	unsigned sessions, leases;
+	uint32_t highest;
+	struct record_session last;
+};
+
+static void on_session(const struct record_session *record, void *arg) {
+	struct loaded *loaded = arg;
+
+	loaded->sessions++;
+	loaded->last = *record;
+	if (record->sid.index > loaded->highest)
+		loaded->highest = record->sid.index;
+}
+
+static void on_lease(const struct record_lease *record, void *arg) {
+	((struct loaded *)arg)->leases++;
+}
+
+static void note(int status, void *arg) {
+	*(int *)arg = status;
+}
+
+static void test_round_trip(void **state) {
+	struct store *store = open_store(*state, MIB);
+	struct record_session record;
+	struct record_lease lease;
+	struct loaded loaded = {0};
+	int status = 1;
+
+	make(&record, 7);
+	record_lease_init(&lease);
+	lease.addr.bytes[0] = 0xfd;
+	snprintf(lease.user, sizeof(lease.user), "ann");
+	assert_int_equal(store_session_put(store, &record, note, &status), 0);
+	assert_int_equal(store_lease_put(store, &lease), 0);
+	assert_int_equal(status, 1); // not before the commit
+	store_commit(store);
+	assert_int_equal(status, 0);
+	store_close(store);
+	store = open_store(*state, MIB);
+	assert_int_equal(store_load(store, on_session, on_lease, &loaded), 0);
+	assert_int_equal(loaded.sessions, 1);
+	assert_int_equal(loaded.leases, 1);
+	assert_memory_equal(&loaded.last, &record, sizeof(record));
+	assert_int_equal(store_session_del(store, record.cookie_hash, note, &status), 0);
+	assert_int_equal(store_lease_del(store, &lease.addr), 0);
+	store_commit(store);
+	memset(&loaded, 0, sizeof(loaded));
+	assert_int_equal(store_load(store, on_session, on_lease, &loaded), 0);
+	assert_int_equal(loaded.sessions + loaded.leases, 0);
+	store_close(store);
+}
+
+// The child writes until it is killed; it tells each commit that was acknowledged.
+static void write_forever(struct dir *dir, int out) {
+	struct store *store = open_store(dir, 64 * MIB);
+
+	for (uint32_t n = 0;; n++) {
+		struct record_session record;
+		int status = 1;
+
+		make(&record, n);
+		if (store_session_put(store, &record, note, &status) != 0)
+			_exit(1);
+		store_commit(store);
+		if (status != 0 || write(out, &n, sizeof(n)) != sizeof(n))
+			_exit(1);
+	}
+}
+
+static void test_kill(void **state) {
+	for (int round = 0; round < 3; round++) {
+		struct loaded loaded = {0};
+		struct store *store;
+		uint32_t n = 0;
+		int pipes[2];
+		pid_t pid;
+
+		assert_int_equal(pipe(pipes), 0);
+		pid = fork();
+		if (pid == 0)
+			write_forever(*state, pipes[1]);
+		close(pipes[1]);
+		for (int i = 0; i < 40 + round; i++)
+			assert_int_equal(read(pipes[0], &n, sizeof(n)), sizeof(n));
+		kill(pid, SIGKILL);
+		while (read(pipes[0], &n, sizeof(n)) == sizeof(n))
+			;
+		close(pipes[0]);
+		waitpid(pid, NULL, 0);
+		store = open_store(*state, 64 * MIB);
+		assert_int_equal(store_load(store, on_session, on_lease, &loaded), 0);
+		assert_true(loaded.highest >= n);
+		assert_true(loaded.sessions >= n + 1);
+		store_close(store);
+	}
+}
+
+static bool has_aside(struct dir *dir) {
+	char cmd[160];
+
+	snprintf(cmd, sizeof(cmd), "ls %s/sessions.mdb.bad-* >/dev/null 2>&1", dir->path);
+	return system(cmd) == 0;
+}
+
+static void write_file(struct dir *dir, const void *data, size_t len) {
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir->path, STORE_FILE);
+	fd = open(path, O_CREAT | O_WRONLY | O_TRUNC, 0600);
+	assert_int_equal(write(fd, data, len), len);
+	close(fd);
+}
+
+static void test_foreign(void **state) {
+	char text[8192];
+	struct store *store;
+
+	memset(text, 'x', sizeof(text));
+	write_file(*state, text, sizeof(text));
+	store = open_store(*state, MIB);
+	assert_true(has_aside(*state));
+	store_close(store);
+}
+
+static void test_torn(void **state) {
+	struct dir *dir = *state;
+	struct store *store = open_store(dir, 16 * MIB);
+	struct record_session record;
+	char path[128];
+
+	for (uint32_t n = 0; n < 50; n++) {
+		make(&record, n);
+		assert_int_equal(store_session_put(store, &record, NULL, NULL), 0);
+	}
+	store_commit(store);
+	store_close(store);
+	snprintf(path, sizeof(path), "%s/%s", dir->path, STORE_FILE);
+	assert_int_equal(truncate(path, 3 * 4096), 0);
+	store = open_store(dir, 16 * MIB);
+	assert_true(has_aside(dir));
+	store_close(store);
+}
+
+static void test_other_version(void **state) {
+	struct dir *dir = *state;
+	struct store *store = open_store(dir, MIB);
+	uint8_t format[12] = {0};
+	MDB_val key = {6, (void *)(uintptr_t) "format"}, value = {sizeof(format), format};
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi meta;
+	char path[128];
+
+	store_close(store);
+	snprintf(path, sizeof(path), "%s/%s", dir->path, STORE_FILE);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 4);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+	assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+	store = open_store(dir, MIB);
+	assert_true(has_aside(dir));
+	store_close(store);
+}
+
+static void test_bad_record(void **state) {
+	struct store *store = open_store(*state, MIB);
+	struct record_session record;
+	struct loaded loaded = {0};
+
+	make(&record, 1);
+	record.version = 9;
+	assert_int_equal(store_session_put(store, &record, NULL, NULL), 0);
+	make(&record, 2);
+	assert_int_equal(store_session_put(store, &record, NULL, NULL), 0);
+	store_commit(store);
+	assert_int_equal(store_load(store, on_session, on_lease, &loaded), 1);
+	assert_int_equal(loaded.sessions, 1);
+	assert_int_equal(loaded.last.sid.index, 2);
+	store_close(store);
+}
+
+// Full: the puts are refused one by one, what was stored stays, deletes still work.
+static void test_full(void **state) {
+	struct store *store = open_store(*state, 1); // the least there is: 16 MiB
+	struct loaded loaded = {0};
+	uint32_t n = 0, stored = 0;
+	int status = 0;
+
+	while (status == 0) {
+		struct record_session record;
+
+		for (int i = 0; i < 500; i++) {
+			make(&record, n++);
+			assert_int_equal(store_session_put(store, &record, note, &status), 0);
+		}
+		store_commit(store);
+		assert_true(n < 50000);
+	}
+	assert_int_equal(status, -ENOSPC);
+	assert_true(store_load(store, on_session, on_lease, &loaded) == 0);
+	stored = loaded.sessions;
+	assert_true(stored > 1000);
+	for (uint32_t i = 0; i < 500; i++) {
+		struct record_session record;
+
+		make(&record, i);
+		assert_int_equal(store_session_del(store, record.cookie_hash, note, &status), 0);
+	}
+	store_commit(store);
+	assert_int_equal(status, 0);
+	memset(&loaded, 0, sizeof(loaded));
+	store_load(store, on_session, on_lease, &loaded);
+	assert_int_equal(loaded.sessions, stored - 500);
+	store_close(store);
+}
+
+static void test_generations(void **state) {
+	struct store *store = open_store(*state, MIB);
+	struct record_session record;
+	uint32_t last = 0;
+
+	for (int i = 0; i < 100; i++) {
+		uint32_t next = store_generation_next(store);
+
+		assert_true(next > last);
+		last = next;
+	}
+	make(&record, 1);
+	assert_int_equal(store_session_put(store, &record, NULL, NULL), 0);
+	store_commit(store);
+	store_close(store);
+	store = open_store(*state, MIB);
+	assert_true(store_generation_next(store) > last);
+	store_close(store);
+}
+
+static void test_seal(void **state) {
+	struct store *store = open_store(*state, MIB);
+	uint8_t secrets[RECORD_SECRETS_LEN], out[RECORD_SECRETS_LEN], hash[IPC_HASH_LEN] = {1};
+	uint8_t other[STORE_SECRET_LEN] = {43};
+	struct record_sealed sealed;
+
+	memset(secrets, 0x5a, sizeof(secrets));
+	assert_int_equal(store_seal(store, hash, secrets, &sealed), 0);
+	assert_memory_not_equal(sealed.text, secrets, sizeof(secrets));
+	assert_int_equal(store_unseal(store, hash, &sealed, out), 0);
+	assert_memory_equal(out, secrets, sizeof(secrets));
+	hash[0] = 2;
+	assert_int_equal(store_unseal(store, hash, &sealed, out), -EBADMSG);
+	hash[0] = 1;
+	assert_int_equal(store_secret_set(store, other), 0);
+	assert_int_equal(store_unseal(store, hash, &sealed, out), -EBADMSG);
+	store_close(store);
+}
+
+int main(void) {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_round_trip),
+		T(test_kill),
+		T(test_foreign),
+		T(test_torn),
+		T(test_other_version),
+		T(test_bad_record),
+		T(test_full),
+		T(test_generations),
+		T(test_seal),
+	};
+
+	return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}

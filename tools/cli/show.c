@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The commands of penstockctl that ask the control plane. Called by main.c.
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tools/cli/cli.h"
+#include "tools/cli/render.h"
+#include "tools/cli/table.h"
+
+int print_json(json_t *json) {
+	int status = json_dumpf(json, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+	json_decref(json);
+	putchar('\n');
+	return status == 0 ? CLI_OK : CLI_FAILED;
+}
+
+static uint64_t now_s(void) {
+	return (uint64_t)time(NULL);
+}
+
+static int usage(const char *text) {
+	say_error("%s", text);
+	return CLI_USAGE;
+}
+
+// {"id": N} of a number, {"user": NAME} of anything else.
+static json_t *id_or_user(const char *word) {
+	char *end;
+	errno = 0;
+	unsigned long id = strtoul(word, &end, 10);
+	if (word[0] >= '0' && word[0] <= '9' && *end == '\0' && errno == 0 && id <= INT32_MAX)
+		return json_pack("{s:I}", "id", (json_int_t)id);
+	return json_pack("{s:s}", "user", word);
+}
+
+// ---- show
+
+static int show_sessions(struct cli *cli, const char *word) {
+	json_t *result = client_ask(&cli->client, "show-sessions", NULL);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	render_sessions(stdout, result, table_width(stdout), now_s());
+	json_decref(result);
+	return CLI_OK;
+}
+
+static int show_session(struct cli *cli, const char *word) {
+	const json_t *session;
+	json_t *args = id_or_user(word), *result;
+	size_t i;
+	if (args == NULL)
+		return usage("the user name is not valid UTF-8");
+	result = client_ask(&cli->client, "show-session", args);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (json_array_size(result) == 0) {
+		say_error("%s has no session", word);
+		json_decref(result);
+		return CLI_FAILED;
+	}
+	if (cli->json)
+		return print_json(result);
+	json_array_foreach(result, i, session) {
+		if (i > 0)
+			putchar('\n');
+		render_session(stdout, session, now_s());
+	}
+	json_decref(result);
+	return CLI_OK;
+}
+
+static int show_interfaces(struct cli *cli, const char *word) {
+	json_t *result = client_ask(&cli->client, "show-interfaces", NULL);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	render_interfaces(stdout, result, table_width(stdout));
+	json_decref(result);
+	return CLI_OK;
+}
+
+static int show_counters(struct cli *cli, const char *word) {
+	json_t *result = client_ask(&cli->client, "show-counters", NULL);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	render_counters(stdout, result, table_width(stdout), cli->all);
+	json_decref(result);
+	return CLI_OK;
+}
+
+static double elapsed_s(const struct timespec *since) {
+	struct timespec now;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - since->tv_sec) + (double)(now.tv_nsec - since->tv_nsec) / 1e9;
+}
+
+static int show_workers(struct cli *cli, const char *word) {
+	struct timespec start, wait = {.tv_sec = cli->interval};
+	json_t *before = NULL, *result;
+	double interval = 0;
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	if (cli->interval > 0) {
+		before = client_ask(&cli->client, "show-workers", NULL);
+		if (before == NULL)
+			return CLI_FAILED;
+		clock_gettime(CLOCK_MONOTONIC, &start);
+		nanosleep(&wait, NULL);
+	}
+	result = client_ask(&cli->client, "show-workers", NULL);
+	interval = elapsed_s(&start);
+	if (result == NULL) {
+		json_decref(before);
+		return CLI_FAILED;
+	}
+	if (cli->json && before != NULL)
+		return print_json(json_pack("{s:f, s:o, s:o}", "interval", interval, "before",
+			before, "after", result));
+	if (cli->json)
+		return print_json(result);
+	render_workers(stdout, result, before, interval, table_width(stdout));
+	json_decref(before);
+	json_decref(result);
+	return CLI_OK;
+}
+
+static int show_leases(struct cli *cli, const char *word) {
+	json_t *pools = client_ask(&cli->client, "show-pools", NULL);
+	json_t *leases = pools != NULL ? client_ask(&cli->client, "show-leases", NULL) : NULL;
+	if (leases == NULL) {
+		json_decref(pools);
+		return CLI_FAILED;
+	}
+	if (cli->json)
+		return print_json(json_pack("{s:o, s:o}", "pools", pools, "leases", leases));
+	render_pools(stdout, pools, table_width(stdout));
+	putchar('\n');
+	render_leases(stdout, leases, table_width(stdout), now_s());
+	json_decref(pools);
+	json_decref(leases);
+	return CLI_OK;
+}
+
+static int show_version(struct cli *cli, const char *word) {
+	json_t *result = client_ask(&cli->client, "show-version", NULL);
+	if (result == NULL) {
+		if (!cli->json)
+			printf("penstockctl    %s\n", PENSTOCK_VERSION);
+		return CLI_FAILED;
+	}
+	if (cli->json) {
+		json_object_set_new(result, "penstockctl", json_string(PENSTOCK_VERSION));
+		return print_json(result);
+	}
+	render_version(stdout, result);
+	json_decref(result);
+	return CLI_OK;
+}
+
+int cmd_show(struct cli *cli, int argc, char **argv) {
+	static const struct {
+		const char *name;
+		int (*run)(struct cli *cli, const char *word);
+		bool word; // wants one more
+	} what[] = {
+		{"sessions", show_sessions, false},
+		{"session", show_session, true},
+		{"interfaces", show_interfaces, false},
+		{"counters", show_counters, false},
+		{"workers", show_workers, false},
+		{"leases", show_leases, false},
+		{"version", show_version, false},
+	};
+	if (argc == 0)
+		return usage(
+			"show what? sessions, session, interfaces, counters, workers, leases or "
+			"version");
+	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+		if (strcmp(what[i].name, argv[0]) != 0)
+			continue;
+		if (what[i].word && argc != 2)
+			return usage("which session? Give its id or a user name");
+		if (!what[i].word && argc != 1)
+			return usage("too many words");
+		return what[i].run(cli, what[i].word ? argv[1] : NULL);
+	}
+	say_error("unknown: show %s (see penstockctl --help)", argv[0]);
+	return CLI_USAGE;
+}
+
+// ---- the others
+
+int cmd_status(struct cli *cli, int argc, char **argv) {
+	if (argc != 0)
+		return usage("too many words");
+	json_t *result = client_ask(&cli->client, "show-status", NULL);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	render_status(stdout, result, table_width(stdout), now_s());
+	json_decref(result);
+	return CLI_OK;
+}
+
+int cmd_disconnect(struct cli *cli, int argc, char **argv) {
+	json_t *args = NULL;
+	if (argc == 2 && strcmp(argv[0], "user") == 0) {
+		args = json_pack("{s:s}", "user", argv[1]);
+	} else if (argc == 2 && strcmp(argv[0], "id") == 0) {
+		args = id_or_user(argv[1]);
+		if (json_object_get(args, "id") == NULL) {
+			json_decref(args);
+			return usage("the id of a session is a number");
+		}
+	} else {
+		return usage("disconnect whom? user NAME or id ID");
+	}
+	if (args == NULL)
+		return usage("the user name is not valid UTF-8");
+	json_t *result = client_ask(&cli->client, "disconnect", args);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	json_int_t n = json_integer_value(json_object_get(result, "sessions"));
+	printf("%lld session%s disconnected\n", (long long)n, n == 1 ? "" : "s");
+	json_decref(result);
+	return CLI_OK;
+}
+
+int cmd_reload(struct cli *cli, int argc, char **argv) {
+	if (argc != 0)
+		return usage("too many words");
+	json_t *result = client_ask(&cli->client, "reload", NULL);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	const char *text = json_string_value(json_object_get(result, "text"));
+	size_t len = text != NULL ? strlen(text) : 0;
+	printf("%s%s", len > 0 ? text : "reloaded", len > 0 && text[len - 1] == '\n' ? "" : "\n");
+	json_decref(result);
+	return CLI_OK;
+}

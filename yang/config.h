@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The configuration as C structures, read from RFC 7951 JSON by libyang. Used by every process.
+//
+// cfg_load_* validate against the YANG modules (embedded in the program, no files are read) and
+// then against the rules that YANG cannot say. All strings are owned by the struct cfg, never
+// NULL (empty when not set). Lists are arrays of the given number of entries. Times are in
+// seconds, rates in bytes per second, 0 is "off" unless stated.
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct cfg_addr {
+	uint8_t family; // AF_INET or AF_INET6; 0: none
+	uint8_t bytes[16]; // v4: the first 4
+};
+
+struct cfg_prefix {
+	struct cfg_addr addr; // host bits are kept (an interface's address) or 0 (a network)
+	uint8_t len;
+};
+
+enum cfg_port_mode {
+	CFG_PORT_DEDICATED, // a DPDK port with a TAP twin in the kernel
+	CFG_PORT_SHARED, // AF_XDP (or AF_PACKET) beside the kernel on one NIC; WAN only
+	CFG_PORT_TAP, // a TAP into the host kernel; LAN only
+};
+
+enum cfg_port_role {
+	CFG_ROLE_WAN = 1,
+	CFG_ROLE_LAN = 2,
+};
+
+enum cfg_driver {
+	CFG_DRIVER_AUTO, // shared: AF_XDP, else AF_PACKET
+	CFG_DRIVER_AF_XDP,
+	CFG_DRIVER_AF_PACKET,
+	CFG_DRIVER_DEVARGS, // any DPDK device: `device` is its devargs
+};
+
+struct cfg_port {
+	char *name;
+	enum cfg_port_role role;
+	enum cfg_port_mode mode;
+	enum cfg_driver driver;
+	char *device; // PCI address or vdev devargs (driver devargs), or kernel interface name
+	char *kernel_if; // name of the twin or TAP; empty: the port's name
+	struct cfg_prefix *addresses; // set on the twin or TAP by the dataplane
+	size_t nb_addresses;
+	uint16_t mtu; // link MTU; 0: the device's own
+	uint16_t rx_queues; // 0: one a worker where the device can
+	uint16_t descriptors; // 0: default
+};
+
+enum cfg_idle {
+	CFG_IDLE_ADAPTIVE,
+	CFG_IDLE_BUSY,
+};
+
+struct cfg_dataplane {
+	uint32_t workers; // packet lcores
+	uint32_t streamers; // stream lcores
+	uint32_t *cpus; // CPUs for workers, then streamers, then control; empty: all allowed ones
+	size_t nb_cpus;
+	enum cfg_idle idle;
+	bool hugepages; // false: --no-huge
+	uint32_t memory_mb; // 0: default
+	uint32_t sessions_max;
+	uint32_t mbufs; // 0: default
+	bool client_to_client;
+	uint32_t handshake_rate; // punted handshake datagrams a second, all together
+	uint32_t icmp_rate; // ICMP errors a second and worker
+	struct cfg_port *ports;
+	size_t nb_ports;
+};
+
+struct cfg_listen {
+	struct cfg_addr addr; // family 0: all addresses of both families
+	uint16_t tcp_port;
+	uint16_t udp_port; // 0: no DTLS
+};
+
+struct cfg_certificate {
+	char *name;
+	char *certificate_file; // PEM, leaf first, then the chain
+	char *key_file; // PEM
+	char **server_names; // SNI; may hold *.example.org; empty: the names in the certificate
+	size_t nb_server_names;
+};
+
+struct cfg_pool {
+	char *name;
+	struct cfg_prefix v4; // network; len 0 and family 0: none
+	struct cfg_prefix v6;
+	struct cfg_addr gateway4; // the gateway's own address in the pool, never leased
+	struct cfg_addr gateway6;
+	uint8_t v6_client_prefix; // length given to each client, 128 by default
+};
+
+// What clients are told; RFC-less AnyConnect headers, see docs/protocol.md.
+struct cfg_network {
+	struct cfg_addr *dns;
+	size_t nb_dns;
+	struct cfg_addr *nbns; // v4
+	size_t nb_nbns;
+	struct cfg_prefix *split_include;
+	size_t nb_split_include;
+	struct cfg_prefix *split_exclude;
+	size_t nb_split_exclude;
+	char **split_dns;
+	size_t nb_split_dns;
+	char *default_domain;
+	bool tunnel_all_dns;
+	bool client_bypass_protocol;
+	char *banner;
+	char *pre_login_banner;
+	uint16_t mtu; // of inner packets at most; 0: from the client's link
+	uint32_t keepalive;
+	uint32_t dpd;
+	uint32_t mobile_dpd;
+	uint32_t idle_timeout;
+	uint32_t session_timeout;
+	uint32_t rekey_time; // 0: none
+	uint32_t switch_to_tcp; // 0: 3 x DPD
+	uint32_t rx_rate, tx_rate;
+};
+
+struct cfg_auth {
+	char *password_file; // user:groups:crypt(3)
+	uint32_t password_tries; // 3
+	uint32_t requests_per_connection; // 16
+	uint32_t timeout; // of the whole login on one connection
+	uint32_t header_timeout; // of one request, first to last byte
+	uint32_t cookie_timeout; // after the connection has gone
+	uint32_t max_clients; // 0: sessions_max
+	uint32_t max_same_clients; // per user, 0: no limit
+};
+
+enum cfg_log_level {
+	CFG_LOG_ERROR,
+	CFG_LOG_WARNING,
+	CFG_LOG_INFO,
+	CFG_LOG_DEBUG,
+};
+
+enum cfg_nat {
+	CFG_NAT_NONE,
+	CFG_NAT_MASQUERADE,
+};
+
+struct cfg {
+	char *hostname; // shown to clients; empty: the machine's
+	struct cfg_listen *listen;
+	size_t nb_listen;
+	struct cfg_certificate *certificates; // the first is used without SNI
+	size_t nb_certificates;
+	bool tls12, tls13;
+	bool dtls_psk, dtls_legacy;
+	char *state_dir; // store, cookie secret; default /var/lib/penstock
+	char *run_dir; // sockets; default /run/penstock
+	uint32_t edges; // edge processes
+	uint32_t connections_per_edge; // at most, not yet in a tunnel
+	enum cfg_log_level log_level;
+	struct cfg_auth auth;
+	struct cfg_network network;
+	struct cfg_pool *pools;
+	size_t nb_pools;
+	struct cfg_dataplane dataplane;
+};
+
+// Compiles the YANG modules, once. The only step that looks at the file system (for libyang's
+// plugins): a process that loads a configuration in a sandbox without files calls it (or loads one)
+// before it enters. 0 or -errno. cfg_fini frees what it holds.
+int cfg_init(void);
+void cfg_fini(void);
+
+// Parses and validates. On failure returns NULL and *error is a malloc'ed text of one or more
+// lines, each: PATH: what is wrong, the value, what was expected. `name` is used in messages.
+struct cfg *cfg_load_file(const char *path, char **error);
+struct cfg *cfg_load_mem(const char *json, size_t len, const char *name, char **error);
+
+void cfg_free(struct cfg *cfg);
+
+// Says whether going from `old` to `new` needs a restart of the dataplane or the control plane.
+// Returns the number of such settings; names up to `max` of their paths into `paths`.
+size_t cfg_restart_needed(
+	const struct cfg *old, const struct cfg *new, const char **paths, size_t max);
+
+// Number of addresses that can be leased in a prefix (network, broadcast and gateway left out
+// for v4; for v6 interface identifiers, or client prefixes, from 1 up; at most 2^20).
+uint32_t cfg_pool_size(const struct cfg_pool *pool, int family);
+
+// Address number `n` (0-based, < cfg_pool_size) of the pool, and its inverse (-1: not in it).
+void cfg_pool_address(const struct cfg_pool *pool, int family, uint32_t n, uint8_t *bytes);
+int64_t cfg_pool_index(const struct cfg_pool *pool, int family, const uint8_t *bytes);
