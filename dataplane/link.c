@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include <netlink/netlink.h>
+#include <linux/ip.h>
 #include <netlink/route/addr.h>
+#include <netlink/route/link.h>
+#include <netlink/route/link/inet.h>
 
 #include "dataplane/port_priv.h"
 
@@ -94,6 +97,35 @@ int link_set(const char *ifname, uint16_t mtu, bool noarp, bool up) {
 		return 0;
 	ifr.ifr_flags = flags;
 	return if_ioctl(SIOCSIFFLAGS, ifname, &ifr);
+}
+
+static int accept_local(struct nl_sock *sock, unsigned ifindex) {
+	struct rtnl_link *which = rtnl_link_alloc(), *change = rtnl_link_alloc();
+	int ret = -NLE_NOMEM;
+
+	if (which == NULL || change == NULL)
+		goto out;
+	rtnl_link_set_ifindex(which, (int)ifindex);
+	ret = rtnl_link_inet_set_conf(change, IPV4_DEVCONF_ACCEPT_LOCAL, 1);
+	if (ret == 0)
+		ret = rtnl_link_change(sock, which, change, 0);
+out:
+	if (change != NULL)
+		rtnl_link_put(change);
+	if (which != NULL)
+		rtnl_link_put(which);
+	return ret;
+}
+
+int link_accept_local(const char *ifname) {
+	struct nl_sock *sock = nl_socket_alloc();
+	int ret = sock != NULL ? nl_connect(sock, NETLINK_ROUTE) : -NLE_NOMEM;
+
+	if (ret == 0)
+		ret = accept_local(sock, if_nametoindex(ifname));
+	if (sock != NULL)
+		nl_socket_free(sock);
+	return ret == 0 ? 0 : -EIO;
 }
 
 static int address_add(struct nl_sock *sock, unsigned ifindex, const struct cfg_prefix *prefix) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <systemd/sd-daemon.h>
 
@@ -38,7 +39,7 @@ static int config_init(void) {
 
 	cfg = cfg_load_file(options.config, &error);
 	if (cfg == NULL) {
-		fprintf(stderr, "penstock-dataplane: %s: not usable\n%s", options.config,
+		fprintf(stderr, "penstock-dataplane: %s: not usable\n%s\n", options.config,
 			error != NULL ? error : "");
 		free(error);
 		return -EINVAL;
@@ -93,8 +94,17 @@ static int streams_init(void) {
 	return dp_stream_init(cfg);
 }
 
+// In the run directory, where the control plane looks for it; which of the two starts first, makes
+// the directory.
 static int ctl_init(void) {
-	return dp_ctl_init(cfg, options.socket != NULL ? options.socket : ABI_SOCKET_PATH);
+	char path[128]; // run-directory has at most 80 bytes
+
+	if (options.socket != NULL)
+		return dp_ctl_init(cfg, options.socket);
+	if (mkdir(cfg->run_dir, 0755) != 0 && errno != EEXIST)
+		return -errno;
+	snprintf(path, sizeof(path), "%s/dataplane.sock", cfg->run_dir);
+	return dp_ctl_init(cfg, path);
 }
 
 // Undone in reverse. What comes later uses what comes before. The lcores start last and stop
@@ -174,7 +184,8 @@ static void usage(FILE *out) {
 		"Forwards the packets of the tunnels that penstock-controlplane sets up.\n"
 		"\n"
 		"  -c, --config FILE   configuration (" CONFIG_PATH ")\n"
-		"      --socket PATH   where the control plane attaches (" ABI_SOCKET_PATH ")\n"
+		"      --socket PATH   where the control plane attaches (in run-directory:\n"
+		"                      " ABI_SOCKET_PATH ")\n"
 		"      --no-huge       do not use huge pages, whatever the configuration says\n"
 		"      --check         read and check the configuration, then exit\n"
 		"      --help          show this and exit\n"

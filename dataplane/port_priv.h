@@ -64,4 +64,7 @@ int link_set(const char *ifname, uint16_t mtu, bool noarp, bool up); // mtu 0: a
 // returned lives; -EADDRINUSE: it has it already.
 int link_claim(const char *ifname);
 int link_set_mac(const char *ifname, const struct rte_ether_addr *mac);
+// Lets the kernel take packets whose source is an address of its own: ICMP errors that we make in
+// the name of the gateway, which is the kernel's when it stands at the other end of a TAP.
+int link_accept_local(const char *ifname);
 int link_add_address(const char *ifname, const struct cfg_prefix *prefix);

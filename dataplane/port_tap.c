@@ -68,6 +68,8 @@ int tap_open(struct dp_port *port, struct dp_fdq *fdqs, const struct rte_ether_a
 		ret = link_set_mac(port->kernel_if, mac);
 	if (ret == 0)
 		ret = link_set(port->kernel_if, port->mtu, port->flags & DP_PORT_NOARP, true);
+	if (ret == 0 && (port->flags & DP_PORT_POINT_TO_HOST))
+		ret = link_accept_local(port->kernel_if);
 	if (ret == 0)
 		ret = link_get(port->kernel_if, &info);
 	if (ret != 0) {

@@ -9,6 +9,7 @@
 // up the session process. Requests of one client are answered one after the other.
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -103,6 +104,12 @@ static void answer_object(struct client *client, json_t *json) {
 static void answer_error(struct client *client, int status, const char *text) {
 	answer_object(client,
 		json_pack("{s:i, s:s}", "status", status < 0 ? -status : status, "error", text));
+}
+
+static void answer_no_user(struct client *client, const char *user) {
+	char text[IPC_USER_LEN + 64];
+	snprintf(text, sizeof(text), "user %.*s has no session", (int)IPC_USER_LEN, user);
+	answer_error(client, ENOENT, text);
 }
 
 // Takes over `result`; NULL: no memory.
@@ -279,10 +286,10 @@ static void do_disconnect(struct client *client, const json_t *args) {
 		answer_error(client, EINVAL, "expected \"id\" or \"user\"");
 		return;
 	}
-	if (n == 0)
-		answer_error(client, ENOENT,
-			user != NULL ? "the user has no session"
-				     : "there is no session with this id");
+	if (n == 0 && user != NULL)
+		answer_no_user(client, user);
+	else if (n == 0)
+		answer_error(client, ENOENT, "there is no session with this id");
 	else
 		answer(client, json_pack("{s:i}", "sessions", (int)n));
 }

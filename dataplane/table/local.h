@@ -2,6 +2,7 @@
 // Our own addresses, a short list a port, learnt from the kernel. Read by classify and icmp-error.
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ extern struct dp_locals *_Atomic dp_locals[ABI_PORTS_MAX];
 // Any registered reader: is the address one of the port's interface?
 static inline bool dp_local_has(uint8_t port, const struct abi_addr *addr)
 {
-	const struct dp_locals *l = __atomic_load_n(&dp_locals[port], __ATOMIC_ACQUIRE);
+	const struct dp_locals *l = atomic_load_explicit(&dp_locals[port], memory_order_acquire);
 
 	for (uint32_t i = 0; l != NULL && i < l->n; i++) {
 		if (memcmp(&l->addr[i], addr, sizeof(*addr)) == 0)

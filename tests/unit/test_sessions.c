@@ -768,6 +768,11 @@ static void test_mtu(void **state) {
 	assert_int_equal(out.data, 1434);
 	out = mtu_choose(&(struct mtu_in){.dtls = true, .outer6 = true, .base_mtu = 1500});
 	assert_int_equal(out.data, 1414);
+	// what openconnect computes by itself is no wish; --mtu is
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .tunnel_mtu = 1390});
+	assert_int_equal(out.data, 1434);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .tunnel_mtu = 1200});
+	assert_int_equal(out.data, 1200);
 	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .path_mtu = 1400});
 	assert_int_equal(out.base, 1400);
 	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .cfg_mtu = 1300});

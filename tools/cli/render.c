@@ -155,9 +155,13 @@ static void line_addr_port(struct table *table, const char *name, const json_t *
 	const char *value = text(session, addr);
 	if (value[0] == '\0')
 		return;
+	uint64_t nr = number(session, port);
 	table_cell(table, name);
-	table_cellf(table, strchr(value, ':') != NULL ? "[%s]:%llu" : "%s:%llu", value,
-		(unsigned long long)number(session, port));
+	if (nr == 0)
+		table_cell(table, value);
+	else
+		table_cellf(table, strchr(value, ':') != NULL ? "[%s]:%llu" : "%s:%llu", value,
+			(unsigned long long)nr);
 }
 
 void render_session(FILE *out, const json_t *session, uint64_t now) {
@@ -188,11 +192,13 @@ void render_session(FILE *out, const json_t *session, uint64_t now) {
 	line(table, "  Last end", text(session, "last_end"));
 	line_time(table, "  Cookie dies", number(session, "cookie_expires_at"), now);
 	line_time(table, "  Session ends", number(session, "session_ends_at"), now);
-	table_cell(table, "  MTU");
-	table_cellf(table, "%llu over TLS, %llu over DTLS, link %llu",
-		(unsigned long long)number(session, "tls_mtu"),
-		(unsigned long long)number(session, "dtls_mtu"),
-		(unsigned long long)number(session, "link_mtu"));
+	if (number(session, "tls_mtu") != 0) {
+		table_cell(table, "  MTU");
+		table_cellf(table, "%llu over TLS, %llu over DTLS, link %llu",
+			(unsigned long long)number(session, "tls_mtu"),
+			(unsigned long long)number(session, "dtls_mtu"),
+			(unsigned long long)number(session, "link_mtu"));
+	}
 	line_traffic(table, "  Received", session, "rx_packets", "rx_bytes");
 	line_traffic(table, "  Sent", session, "tx_packets", "tx_bytes");
 	if (has_number(session, "idle"))

@@ -191,8 +191,11 @@ static void print_wrapped(FILE *out, const char *text, unsigned indent, unsigned
 static void print_row(const struct table *table, FILE *out, char *const *cells, const bool *shown,
 	unsigned width) {
 	unsigned at = 0, last = 0;
-	for (unsigned i = 0; i < table->nb_columns; i++)
-		last = shown[i] ? i : last;
+	// Nothing is written behind the last cell that is not empty.
+	for (unsigned i = 0; i < table->nb_columns; i++) {
+		const char *text = cells != NULL ? cells[i] : table->columns[i].title;
+		last = shown[i] && text[0] != '\0' ? i : last;
+	}
 	for (unsigned i = 0; i <= last; i++) {
 		const struct column *column = &table->columns[i];
 		const char *text = cells != NULL ? cells[i] : column->title;

@@ -50,7 +50,7 @@ client_start() {
 
 # Lines of the client's log, indented.
 client_says() { # client_says REGEX
-	grep -aE "$1" "$client_log" | cut -c 1-92 | sed 's/^/    | /'
+	grep -aE "$1" "$client_log" | cut -c 1-110 | sed 's/^/    | /'
 }
 
 demo_ping() { # demo_ping ADDRESS

@@ -154,6 +154,7 @@ daemon_until() {
 	until "$@" >/dev/null 2>&1; do
 		if ! alive "$name" || [ $SECONDS -ge $end ]; then
 			daemon_tail "$name"
+			alive "$name" || daemon_pid[$name]= # nothing to stop
 			return 1
 		fi
 		read -rt 0.1 <> <(:) || true
