@@ -15,11 +15,13 @@
 #include "controlplane/proc/child.h"
 #include "controlplane/proc/log.h"
 #include "login.h"
+#include "tickets.h"
 
 #define WAITING_MAX 1024u
 
 struct auth {
 	struct logins *logins;
+	struct tickets *tickets;
 	// Handshakes that began with the certificates of before a reload are signed with theirs.
 	struct certset *current, *previous;
 	// Asked before the first set was there: an edge that survived this process' predecessor.
@@ -122,10 +124,19 @@ static void on_first_set(struct child *child, struct certset *set, const char *t
 	child_exit(child, EXIT_FAILURE);
 }
 
+// The cookie secret has come, or a ticket may have another life by the new configuration.
+static void on_secret_ready(struct child *child) {
+	struct auth *auth = child_data(child);
+
+	tickets_update(auth->tickets, logins_cookie_secret(auth->logins));
+}
+
 static void on_reloaded_set(struct child *child, struct certset *set, const char *text) {
 	if (set != NULL)
 		set_use(child, set);
 	child_reload_done(child, set != NULL ? 0 : -EINVAL, text);
+	if (set != NULL)
+		on_secret_ready(child);
 }
 
 static int auth_start(struct child *child) {
@@ -138,7 +149,8 @@ static int auth_start(struct child *child) {
 	}
 	STAILQ_INIT(&auth->waiting);
 	child_data_set(child, auth);
-	err = logins_start(child, &auth->logins);
+	auth->tickets = tickets_new(child);
+	err = auth->tickets != NULL ? logins_start(child, on_secret_ready, &auth->logins) : -ENOMEM;
 	if (err != 0) {
 		log_error("start", "text=%s", log_value(strerror(-err)));
 		return err;
@@ -203,10 +215,12 @@ static int auth_message(
 static void auth_peer_up(struct child *child, struct ipc_chan *peer) {
 	struct auth *auth = child_data(child);
 
-	if (ipc_chan_peer(peer) == IPC_EDGE)
+	if (ipc_chan_peer(peer) == IPC_EDGE) {
+		tickets_send(auth->tickets, peer);
 		certs_send(auth, peer);
-	else if (ipc_chan_peer(peer) == IPC_SESSION)
+	} else if (ipc_chan_peer(peer) == IPC_SESSION) {
 		logins_session_up(auth->logins);
+	}
 }
 
 static void auth_peer_down(struct child *child, enum ipc_role role, unsigned index) {
@@ -221,6 +235,7 @@ static void auth_peer_down(struct child *child, enum ipc_role role, unsigned ind
 static void auth_stop(struct child *child) {
 	struct auth *auth = child_data(child);
 
+	tickets_free(auth->tickets);
 	logins_free(auth->logins);
 	for (unsigned i = 0; i < ABI_EDGES_MAX; i++)
 		waiting_drop(auth, i);

@@ -9,6 +9,7 @@
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/hmac.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct login {
 	enum login_state state;
 	bool orphan; // its edge has gone
 	bool ask_again; // the session process was not ready
+	const char *why; // it ends, where the log says more than the client is told
 	unsigned edge;
 	uint64_t edge_req, session_req;
 	struct event *timer;
@@ -77,6 +79,7 @@ struct logins {
 	bool file_asked; // a request for the password file is on its way
 	bool have_secret;
 	uint8_t cookie_secret[32];
+	void (*secret_ready)(struct child *child);
 	uint64_t next_req;
 };
 
@@ -106,11 +109,28 @@ static void answer(struct child *child, unsigned edge, uint64_t req, enum ipc_lo
 	explicit_bzero(&msg, sizeof(msg));
 }
 
-// Answers and forgets. While a thread has the job it is only answered: on_verified frees it.
+// The one line above debug that a login which came to nothing leaves; the session process writes
+// that of the others.
+static void refused_log(const struct ipc_login *asked, const char *why) {
+	char text[INET6_ADDRSTRLEN] = "none";
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	bool is4 = memcmp(asked->remote.bytes, mapped, sizeof(mapped)) == 0;
+
+	inet_ntop(is4 ? AF_INET : AF_INET6, asked->remote.bytes + (is4 ? sizeof(mapped) : 0), text,
+		sizeof(text));
+	log_warning("login_refused", "user=%s remote=%s agent=%s reason=%s",
+		log_value(asked->username), text, log_value(asked->agent), log_value(why));
+}
+
+// Answers and forgets. While a thread has the job it is only answered: on_verified frees it. The
+// reason is for the log, and for the client unless it is denied.
 static void login_end(struct login *login, enum ipc_login_status status, const char *reason) {
 	if (!login->orphan)
 		answer(login->owner->child, login->edge, login->edge_req, status,
-			status == IPC_LOGIN_OK ? login->cookie_secret : NULL, reason);
+			status == IPC_LOGIN_OK ? login->cookie_secret : NULL,
+			status == IPC_LOGIN_ERROR ? reason : NULL);
+	if (!login->orphan && status != IPC_LOGIN_OK)
+		refused_log(&login->asked, login->why != NULL ? login->why : reason);
 	login->orphan = true;
 	if (login->state != LOGIN_VERIFY)
 		login_free(login);
@@ -119,10 +139,9 @@ static void login_end(struct login *login, enum ipc_login_status status, const c
 static void on_timeout(int fd, short what, void *arg) {
 	struct login *login = arg;
 
-	log_warning("login_timeout", "user=%s waiting_for=%s", log_value(login->asked.username),
-		login->state == LOGIN_FILE	       ? "files"
-			: login->state == LOGIN_VERIFY ? "hashing"
-						       : "session");
+	login->why = login->state == LOGIN_FILE ? "timeout, waiting for files"
+		: login->state == LOGIN_VERIFY	? "timeout, waiting for a hashing thread"
+						: "timeout, waiting for the session process";
 	login_end(login, IPC_LOGIN_ERROR, "Server busy");
 }
 
@@ -213,11 +232,9 @@ int logins_created(struct logins *logins, const struct ipc_session_created *msg)
 	if (msg->status == -EAGAIN) {
 		ask_again(login->owner, login);
 	} else if (msg->status == 0) {
-		log_info("login", "user=%s result=accepted", log_value(login->asked.username));
+		log_debug("login", "user=%s result=accepted", log_value(login->asked.username));
 		login_end(login, IPC_LOGIN_OK, NULL);
 	} else {
-		log_warning("login", "user=%s result=refused reason=%s",
-			log_value(login->asked.username), log_value(created_reason(msg->status)));
 		login_end(login, IPC_LOGIN_ERROR, created_reason(msg->status));
 	}
 	return 0;
@@ -234,8 +251,8 @@ static void on_verified(struct verify_job *job) {
 		return;
 	}
 	if (!job->ok) {
-		log_info("login", "user=%s result=denied", log_value(login->asked.username));
-		login_end(login, IPC_LOGIN_DENIED, NULL);
+		login_end(login, IPC_LOGIN_DENIED,
+			job->entry.usable ? "password does not match" : "unknown or locked user");
 		return;
 	}
 	memcpy(login->groups, job->entry.groups, sizeof(login->groups));
@@ -356,6 +373,7 @@ int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_
 	if (!strings_ok(msg))
 		return -EINVAL;
 	if (logins->nb_logins >= LOGINS_MAX) {
+		refused_log(msg, "too many logins at once");
 		answer(logins->child, index, msg->hdr.req, IPC_LOGIN_ERROR, NULL, "Server busy");
 		return 0;
 	}
@@ -500,19 +518,26 @@ static void on_secret(struct child *child, int fd, void *arg) {
 		return;
 	}
 	logins->have_secret = true;
+	logins->secret_ready(child);
 	if (logins->db != NULL)
 		files_ready(logins, 0);
 	else
 		passwords_ask(logins);
 }
 
-int logins_start(struct child *child, struct logins **out) {
+const uint8_t *logins_cookie_secret(const struct logins *logins) {
+	return logins->have_secret ? logins->cookie_secret : NULL;
+}
+
+int logins_start(
+	struct child *child, void (*secret_ready)(struct child *child), struct logins **out) {
 	struct logins *logins = calloc(1, sizeof(*logins));
 	int err;
 
 	if (logins == NULL)
 		return -ENOMEM;
 	logins->child = child;
+	logins->secret_ready = secret_ready;
 	TAILQ_INIT(&logins->list);
 	TAILQ_INIT(&logins->connects);
 	// Answers to requests of a process that died are for nobody.

@@ -6,8 +6,11 @@
 
 struct logins;
 
-// 0 or -errno. Asks for the cookie secret; logins wait until it is there.
-int logins_start(struct child *child, struct logins **out);
+// 0 or -errno. Asks for the cookie secret; logins wait until it is there. `secret_ready` is told.
+int logins_start(
+	struct child *child, void (*secret_ready)(struct child *child), struct logins **out);
+// The 32 bytes of the cookie secret, or NULL before they are there. Owned by the logins.
+const uint8_t *logins_cookie_secret(const struct logins *logins);
 void logins_free(struct logins *logins);
 
 // Messages of an edge. Non-zero: the content is not valid, the edge is ended.

@@ -33,4 +33,5 @@ void passwd_db_find(const struct passwd_db *db, const char *user, struct passwd_
 // Hashes the password as the entry's hash says, and compares in constant time. Takes as long as
 // that method takes, also for entries that are not usable; for these it returns false. `work` is
 // the caller's scratch memory (large), wiped.
-bool passwd_verify(const struct passwd_entry *entry, const char *password, struct crypt_data *work);
+__attribute__((nonnull)) bool passwd_verify(
+	const struct passwd_entry *entry, const char *password, struct crypt_data *work);

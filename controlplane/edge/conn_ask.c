@@ -87,6 +87,7 @@ void edge_conns_peer_up(struct child *child, enum ipc_role role) {
 	struct conn *conn;
 
 	LIST_FOREACH(conn, &conns->list, link) {
+		// cppcheck-suppress uninitvar ; LIST_FOREACH sets it
 		if (conn->asked == NULL)
 			continue;
 		if (role == IPC_AUTH || (conn->asked_type == IPC_CONNECT && conn->asked_lost))
@@ -99,6 +100,7 @@ void edge_conns_peer_down(struct child *child, enum ipc_role role) {
 	struct conn *conn;
 
 	LIST_FOREACH(conn, &conns->list, link) {
+		// cppcheck-suppress uninitvar ; LIST_FOREACH sets it
 		if (role == IPC_SESSION && conn->asked != NULL)
 			conn->asked_lost = true;
 	}

@@ -194,7 +194,7 @@ static void hand_over(struct conn *conn) {
 		conn_close(conn, "hand-over");
 		return;
 	}
-	err = tls_keys_export(conn->ssl, &conn->secrets, &msg.stream);
+	err = tls_keys_export(conn->ssl, &conn->secrets, &conn->sent, &msg.stream);
 	if (err == 0)
 		err = ipc_send(session, IPC_STREAM_UP, &msg.hdr, sizeof(msg), &conn->fd, 1);
 	explicit_bzero(&msg, sizeof(msg));
@@ -260,7 +260,7 @@ void conn_logged_in(struct conn *conn, const struct ipc_login_result *msg) {
 	const struct portal_env env = env_of(conn);
 	static const char *const names[] = {"accepted", "denied", "error"};
 
-	log_info("login", "remote=%s result=%s", conn->remote_text, names[msg->status]);
+	log_debug("login", "remote=%s result=%s", conn->remote_text, names[msg->status]);
 	portal_login_result(&conn->portal, &env, msg, &conn->out);
 	answer(conn);
 }
@@ -275,8 +275,14 @@ void conn_connected(struct conn *conn, const struct ipc_connect_result *msg) {
 }
 
 void conn_unanswered(struct conn *conn) {
-	log_warning("unanswered", "remote=%s question=%s", conn->remote_text,
-		conn->asked_type == IPC_LOGIN ? "login" : "connect");
+	const struct ipc_login *login = (const struct ipc_login *)conn->asked;
+
+	// Auth gives up earlier and says so: here it or the way to it is broken.
+	if (login != NULL && conn->asked_type == IPC_LOGIN)
+		log_warning("login_refused", "user=%s remote=%s reason=\"no answer\"",
+			log_value(login->username), conn->remote_text);
+	else
+		log_warning("connect_refused", "remote=%s reason=\"no answer\"", conn->remote_text);
 	portal_unavailable(&conn->portal, "Server busy", &conn->out);
 	answer(conn);
 }

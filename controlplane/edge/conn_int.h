@@ -48,6 +48,7 @@ struct conn {
 	struct tls_cert *cert;
 	WOLFSSL *ssl;
 	struct tls_secrets secrets;
+	struct tls_sent sent;
 	struct tls_signer signer;
 	struct coro *coro; // while a handshake step runs or sleeps
 	int accept_ret, accept_err;
@@ -113,7 +114,7 @@ void conn_unanswered(struct conn *conn);
 void conn_timeout(struct conn *conn);
 
 // --- conn_ask.c ---
-#define CONN_ASK_TIMEOUT_S 10u
+#define CONN_ASK_TIMEOUT_S 12u // auth gives up after 10
 // Copies the message, numbers it, sends it to auth (later, when auth is away) and remembers it
 // until conn_answered(). 0 or -ENOMEM.
 int conn_ask(struct conn *conn, enum ipc_type type, const struct ipc_hdr *msg, size_t len);

@@ -44,8 +44,10 @@ static int io_send(WOLFSSL *ssl, char *data, int len, void *arg) {
 	do {
 		n = send(conn->fd, data, (size_t)len, MSG_NOSIGNAL);
 	} while (n < 0 && errno == EINTR);
-	if (n >= 0)
+	if (n >= 0) {
+		tls_sent_add(&conn->sent, (const uint8_t *)data, (size_t)n);
 		return (int)n;
+	}
 	if (errno == EAGAIN)
 		return WOLFSSL_CBIO_ERR_WANT_WRITE;
 	return errno == ECONNRESET || errno == EPIPE ? WOLFSSL_CBIO_ERR_CONN_RST

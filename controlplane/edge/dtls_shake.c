@@ -33,6 +33,7 @@ struct dtls_shake {
 	const uint8_t *in; // the datagram that wolfSSL may read now
 	size_t in_len;
 	uint64_t rx_next, tx_next; // sequence numbers of epoch 1 that were seen, plus 1
+	uint64_t tx_nonce; // first 8 bytes of the record before tx_next: GCM's explicit nonce
 	int error;
 	char error_text[WOLFSSL_MAX_ERROR_SZ];
 	uint32_t mode;
@@ -55,6 +56,30 @@ static void note_records(const uint8_t *data, size_t len, uint64_t *next) {
 	}
 }
 
+static void put64(uint8_t *p, uint64_t value) {
+	for (int i = 0; i < 8; i++)
+		p[i] = (uint8_t)(value >> (56 - 8 * i));
+}
+
+static uint64_t get64(const uint8_t *p) {
+	uint64_t value = 0;
+
+	for (int i = 0; i < 8; i++)
+		value = value << 8 | p[i];
+	return value;
+}
+
+// After note_records() of the same datagram: wolfSSL's nonces count up from a random number.
+static void note_nonce(struct dtls_shake *shake, const uint8_t *data, size_t len) {
+	const uint8_t *end = data + len;
+	struct dtls_record record;
+
+	while (dtls_record_next(&data, end, &record)) {
+		if (record.epoch == 1 && record.seq + 1 == shake->tx_next && record.len >= 8)
+			shake->tx_nonce = get64(record.body);
+	}
+}
+
 static int io_recv(WOLFSSL *ssl, char *buf, int size, void *arg) {
 	struct dtls_shake *shake = arg;
 	size_t len = shake->in_len;
@@ -74,6 +99,7 @@ static int io_send(WOLFSSL *ssl, char *buf, int len, void *arg) {
 	if (len < 0)
 		return WOLFSSL_CBIO_ERR_GENERAL;
 	note_records((const uint8_t *)buf, (size_t)len, &shake->tx_next);
+	note_nonce(shake, (const uint8_t *)buf, (size_t)len);
 	shake->send((const uint8_t *)buf, (size_t)len, shake->arg);
 	return len;
 }
@@ -311,5 +337,9 @@ int dtls_shake_keys(struct dtls_shake *shake, struct abi_cmd_dtls_set *dtls) {
 	memcpy(dtls->tx.iv, tx_iv, iv_len);
 	dtls->rx.seq = shake->rx_next;
 	dtls->tx.seq = shake->tx_next;
+	// The dataplane goes on with the nonces where wolfSSL has ended (struct abi_keys).
+	if (iv_len == SALT_LEN)
+		put64(dtls->tx.iv + SALT_LEN,
+			shake->tx_nonce + 1 - ((uint64_t)dtls->epoch << 48 | dtls->tx.seq));
 	return 0;
 }

@@ -69,11 +69,21 @@ static int on_certs(struct child *child, const struct ipc_certs *msg) {
 	return err == -EINVAL ? err : 0;
 }
 
+static int on_ticket_keys(struct child *child, const struct ipc_ticket_keys *msg) {
+	int err = edge_tls_ticket_keys(edge_of(child)->tls, msg);
+
+	if (err == 0)
+		edge_conns_update(child);
+	return err;
+}
+
 static int edge_message(
 	struct child *child, struct ipc_chan *from, const struct ipc_hdr *msg, int *fds) {
 	switch (msg->type) {
 	case IPC_CERTS:
 		return on_certs(child, (const struct ipc_certs *)msg);
+	case IPC_TICKET_KEYS:
+		return on_ticket_keys(child, (const struct ipc_ticket_keys *)msg);
 	case IPC_SIGNED:
 		edge_conns_signed(child, (const struct ipc_signed *)msg);
 		return 0;

@@ -5,7 +5,7 @@
 
 // All-ones when lo <= v <= hi, without a branch: what is encoded here are cookies.
 static unsigned in_range(unsigned v, unsigned lo, unsigned hi) {
-	return (unsigned)((int)((lo - 1 - v) & (v - hi - 1)) >> 31);
+	return 0u - (((lo - 1 - v) & (v - hi - 1)) >> 31);
 }
 
 static char base64_char(unsigned v) {

@@ -34,6 +34,7 @@ struct tls_set {
 struct edge_tls {
 	struct tls_set *current; // what connections get
 	struct tls_set *coming; // certificates of a newer generation, not all there
+	struct tls_tickets tickets;
 };
 
 // --- signature callbacks ---
@@ -120,15 +121,34 @@ static void callbacks_set(WOLFSSL_CTX *ctx) {
 	wolfSSL_CTX_SetRsaPssSignCheckCb(ctx, on_pss_check);
 }
 
-// Tickets are sealed with a key of this process that wolfSSL renews; the cache serves clients of
-// TLS 1.2 without tickets. Both live as long as a cookie.
-static void resumption_set(WOLFSSL_CTX *ctx, const struct cfg *cfg) {
+// wolfSSL checks a ticket's age and version itself. Not WOLFSSL_TICKET_RET_CREATE for an old key: a
+// new ticket for the same secret would let that live on.
+static int on_ticket(WOLFSSL *ssl, unsigned char *name, unsigned char *iv, unsigned char *mac,
+	int seal, unsigned char *text, int len, int *out_len, void *arg) {
+	const struct tls_cert *cert = arg;
+	int err;
+
+	if (cert == NULL || len <= 0)
+		return WOLFSSL_TICKET_RET_REJECT;
+	if (seal)
+		err = tls_ticket_seal(cert->tickets, cert->sha1, name, iv, mac, text, (size_t)len);
+	else
+		err = tls_ticket_open(cert->tickets, cert->sha1, name, iv, mac, text, (size_t)len);
+	*out_len = len;
+	return err == 0 ? WOLFSSL_TICKET_RET_OK : WOLFSSL_TICKET_RET_REJECT;
+}
+
+// Tickets are good at every edge; the cache, for clients of TLS 1.2 without tickets, at this one.
+// Both live as long as a cookie.
+static void resumption_set(WOLFSSL_CTX *ctx, const struct tls_cert *cert, const struct cfg *cfg) {
 	unsigned lifetime = cfg->auth.cookie_timeout ? cfg->auth.cookie_timeout : 300;
 
 	if (lifetime > 7 * 86400) // RFC 8446, 4.6.1
 		lifetime = 7 * 86400;
 	wolfSSL_CTX_set_timeout(ctx, lifetime);
 	wolfSSL_CTX_set_TicketHint(ctx, (int)lifetime);
+	wolfSSL_CTX_set_TicketEncCb(ctx, on_ticket);
+	wolfSSL_CTX_set_TicketEncCtx(ctx, (void *)(uintptr_t)cert);
 }
 
 static WOLFSSL_CTX *ctx_new(const struct tls_cert *cert, const struct cfg *cfg) {
@@ -150,7 +170,7 @@ static WOLFSSL_CTX *ctx_new(const struct tls_cert *cert, const struct cfg *cfg) 
 	}
 	wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
 	wolfSSL_CTX_set_quiet_shutdown(ctx, 0);
-	resumption_set(ctx, cfg);
+	resumption_set(ctx, cert, cfg);
 	return ctx;
 }
 
@@ -219,7 +239,7 @@ static void set_unref(struct tls_set *set) {
 	free(set);
 }
 
-static struct tls_set *set_new(uint32_t generation, size_t nb_certs) {
+static struct tls_set *set_new(struct edge_tls *tls, uint32_t generation, size_t nb_certs) {
 	struct tls_set *set = calloc(1, sizeof(*set) + nb_certs * sizeof(set->certs[0]));
 
 	if (set == NULL)
@@ -229,6 +249,7 @@ static struct tls_set *set_new(uint32_t generation, size_t nb_certs) {
 	set->nb_certs = nb_certs;
 	for (size_t i = 0; i < nb_certs; i++) {
 		set->certs[i].set = set;
+		set->certs[i].tickets = &tls->tickets;
 		set->certs[i].generation = generation;
 		set->certs[i].index = (uint32_t)i;
 	}
@@ -257,7 +278,7 @@ int edge_tls_certs(struct edge_tls *tls, const struct cfg *cfg, const struct ipc
 	// They come in order; the first begins a set.
 	if (msg->index == 0) {
 		set_unref(tls->coming);
-		tls->coming = set_new(msg->generation, msg->total);
+		tls->coming = set_new(tls, msg->generation, msg->total);
 	}
 	set = tls->coming;
 	if (set == NULL)
@@ -286,7 +307,7 @@ int edge_tls_reload(struct edge_tls *tls, const struct cfg *cfg) {
 
 	if (old == NULL)
 		return 0;
-	set = set_new(old->generation, old->nb_certs);
+	set = set_new(tls, old->generation, old->nb_certs);
 	if (set == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < old->nb_certs; i++) {
@@ -302,8 +323,12 @@ int edge_tls_reload(struct edge_tls *tls, const struct cfg *cfg) {
 	return 0;
 }
 
+int edge_tls_ticket_keys(struct edge_tls *tls, const struct ipc_ticket_keys *msg) {
+	return tls_tickets_set(&tls->tickets, msg);
+}
+
 bool edge_tls_ready(const struct edge_tls *tls) {
-	return tls->current != NULL;
+	return tls->current != NULL && tls->tickets.there;
 }
 
 // An exact name wins over a wildcard, an earlier certificate over a later one.
@@ -348,5 +373,6 @@ void edge_tls_free(struct edge_tls *tls) {
 		return;
 	set_unref(tls->current);
 	set_unref(tls->coming);
+	explicit_bzero(tls, sizeof(*tls));
 	free(tls);
 }

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 
 #include "controlplane/ipc/msg.h"
+#include "tls_sent.h"
+#include "tls_ticket.h"
 #include "yang/config.h"
 
 struct edge_tls;
@@ -19,6 +21,7 @@ struct tls_cert {
 	uint32_t generation, index; // as signatures name it
 	enum ipc_key type;
 	WOLFSSL_CTX *ctx;
+	const struct tls_tickets *tickets; // the process's, with which this one's are sealed
 	uint8_t sha1[20];
 	char *chain; // PEM
 	char **names; // of the configuration, or of the certificate
@@ -47,6 +50,9 @@ void edge_tls_free(struct edge_tls *tls);
 int edge_tls_certs(struct edge_tls *tls, const struct cfg *cfg, const struct ipc_certs *msg);
 // The configuration changed: builds the contexts anew. 0 or -errno (the old ones stay).
 int edge_tls_reload(struct edge_tls *tls, const struct cfg *cfg);
+// Ticket keys from auth. 0, or -EINVAL: not valid (the sender is ended).
+int edge_tls_ticket_keys(struct edge_tls *tls, const struct ipc_ticket_keys *msg);
+// Certificates and ticket keys are there.
 bool edge_tls_ready(const struct edge_tls *tls);
 
 // The certificate for a server name ("" or unknown: the first). Takes a reference; NULL before
@@ -60,8 +66,8 @@ int tls_secrets_collect(WOLFSSL *ssl, struct tls_secrets *secrets);
 
 // Record protection of an established connection, without which no stream can be handed over.
 // 0, or -ENOTSUP (a cipher that is not offered), -ESTALE (keys were updated since the handshake).
-// On failure nothing is left in *out.
-int tls_keys_export(
-	WOLFSSL *ssl, const struct tls_secrets *secrets, struct abi_cmd_stream_set *out);
+// On failure nothing is left in *out. `sent` followed all that was sent on the connection.
+int tls_keys_export(WOLFSSL *ssl, const struct tls_secrets *secrets, const struct tls_sent *sent,
+	struct abi_cmd_stream_set *out);
 enum abi_version tls_version_get(WOLFSSL *ssl);
 enum abi_cipher tls_cipher_get(WOLFSSL *ssl);

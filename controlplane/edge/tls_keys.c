@@ -87,8 +87,21 @@ static int tls13_secrets_add(
 	return 0;
 }
 
-int tls_keys_export(
-	WOLFSSL *ssl, const struct tls_secrets *secrets, struct abi_cmd_stream_set *out) {
+// The dataplane's nonce is this number plus the record's: it goes on where wolfSSL, which counts up
+// from a random number, has ended.
+static int nonce_base_add(struct abi_keys *tx, const struct tls_sent *sent) {
+	uint64_t base;
+
+	if (!tls_sent_next_nonce(sent, &base))
+		return -EIO;
+	base -= tx->seq;
+	for (int i = 0; i < 8; i++)
+		tx->iv[4 + i] = (uint8_t)(base >> (56 - 8 * i));
+	return 0;
+}
+
+int tls_keys_export(WOLFSSL *ssl, const struct tls_secrets *secrets, const struct tls_sent *sent,
+	struct abi_cmd_stream_set *out) {
 	size_t key_len = (size_t)wolfSSL_GetKeySize(ssl);
 	word64 rx_seq = 0, tx_seq = 0;
 	size_t iv_len;
@@ -100,8 +113,6 @@ int tls_keys_export(
 	if (out->version == 0 || out->cipher == 0 || (key_len != 16 && key_len != 32))
 		goto fail;
 	// TLS 1.2 with GCM: the salt alone; the rest of the nonce goes with each record (RFC 5288).
-	// wolfSSL takes it from a counter that begins at a random 64-bit number, the dataplane from
-	// the sequence number: of 2^40 records one meets a nonce used before with chance 2^-24 in all.
 	iv_len = out->version == ABI_TLS12 && out->cipher != ABI_CHACHA20_POLY1305 ? 4 : 12;
 	wolfSSL_GetPeerSequenceNumber(ssl, &rx_seq);
 	wolfSSL_GetSequenceNumber(ssl, &tx_seq);
@@ -110,6 +121,11 @@ int tls_keys_export(
 		!keys_fill(&out->tx, wolfSSL_GetServerWriteKey(ssl), key_len,
 			wolfSSL_GetServerWriteIV(ssl), iv_len, tx_seq))
 		goto fail;
+	if (iv_len == 4) {
+		err = nonce_base_add(&out->tx, sent);
+		if (err != 0)
+			goto fail;
+	}
 	if (out->version == ABI_TLS13) {
 		err = tls13_secrets_add(out, secrets, key_len);
 		if (err != 0)

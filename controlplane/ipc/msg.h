@@ -60,6 +60,7 @@ enum ipc_type {
 	IPC_LOGIN, // edge to auth: username and password
 	IPC_LOGIN_RESULT, // auth to edge
 	IPC_CONNECT, // edge to auth: cookie and the client's wishes
+	IPC_TICKET_KEYS, // auth to edge: what seals and opens TLS session tickets
 	// auth and session
 	IPC_SESSION_NEW = 96, // auth to session: a login succeeded
 	IPC_SESSION_CREATED, // session to auth
@@ -186,6 +187,19 @@ struct ipc_signed {
 	uint32_t out_len;
 	uint8_t out[IPC_SIGN_OUT_MAX];
 };
+
+// A key for session tickets, found by the name that stands in the ticket in clear (RFC 5077, 4).
+struct ipc_ticket_key {
+	uint8_t name[16];
+	uint8_t ticket_key[32]; // AES-256-GCM
+};
+
+// All edges have the same, so that a ticket of one is good at each. New ones replace the old.
+struct ipc_ticket_keys {
+	struct ipc_hdr hdr;
+	struct ipc_ticket_key keys[2]; // [0] seals and opens, [1] (of the slot before) only opens
+};
+_Static_assert(sizeof(struct ipc_ticket_keys) == 112, "ipc_ticket_keys");
 
 struct ipc_login {
 	struct ipc_hdr hdr;

@@ -59,6 +59,7 @@ static const struct ipc_rule rules[] = {
 
 	// The network side asks for what it must not hold: keys, passwords, the cookie secret.
 	ROW(AUTH, EDGE, IPC_CERTS, ipc_certs, 0, 0),
+	ROW(AUTH, EDGE, IPC_TICKET_KEYS, ipc_ticket_keys, 0, 0),
 	ROW(EDGE, AUTH, IPC_SIGN, ipc_sign_req, 0, 0),
 	ROW(AUTH, EDGE, IPC_SIGNED, ipc_signed, 0, 0),
 	ROW(EDGE, AUTH, IPC_LOGIN, ipc_login, 0, 0),

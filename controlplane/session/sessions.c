@@ -376,7 +376,8 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 		log_value(msg->username), addr_text(&msg->remote, text), log_value(msg->agent));
 	return 0;
 refuse:
-	log_warning("login_refused", "user=%s remote=%s status=%d", log_value(msg->username),
+	// Auth, which is told, warns.
+	log_debug("login_refused", "user=%s remote=%s status=%d", log_value(msg->username),
 		addr_text(&msg->remote, text), ret);
 	login_answer(mgr, msg->hdr.req, ret);
 	return 0;

@@ -111,7 +111,10 @@ enum abi_cipher {
 #define ABI_SECRET_MAX 48u // TLS 1.3 traffic secret, SHA-384
 
 // Record protection of one direction.
-// iv: TLS 1.2/DTLS 1.2 GCM: the 4-byte salt, the rest 0; all else: 12 bytes (RFC 5288, 7905, 8446).
+// iv: TLS 1.2/DTLS 1.2 GCM: the 4-byte salt, then 8 bytes, a big-endian number: tx: the explicit
+// nonce of a record is this number plus its 64-bit sequence number (DTLS: with the epoch in front),
+// modulo 2^64, so that it goes on where the handshake has ended and none comes twice (RFC 5288, 3);
+// rx: 0, the nonce is read from the record. All else: 12 bytes (RFC 7905, 8446).
 // secret: TLS 1.3 application traffic secret, for KeyUpdate (RFC 8446, 7.2); else 0.
 struct abi_keys {
 	uint8_t key[ABI_KEY_MAX];

@@ -90,7 +90,7 @@ enum abi_worker_kind {
 struct abi_worker_stats {
 	uint32_t kind; // enum abi_worker_kind; 0: slot not in use
 	uint32_t lcore;
-	uint32_t cpu;
+	uint32_t cpu; // UINT32_MAX: wherever the kernel runs it
 	uint32_t reserved;
 	uint64_t loops;
 	uint64_t cycles_busy; // TSC cycles in loops that did work

@@ -110,9 +110,12 @@ void dtls12_seal(uint8_t *out, uint8_t cipher, uint8_t type, uint64_t seq, uint1
 	if (explicit_len == 0) {
 		nonce_xor(iv, seq, nonce);
 	} else {
-		put64(out + DTLS12_HEADER_LEN, seq);
+		// Counted from where the handshake left off, see struct abi_keys.
+		uint64_t explicit = get64(iv + SALT_LEN) + seq;
+
+		put64(out + DTLS12_HEADER_LEN, explicit);
 		memcpy(nonce, iv, SALT_LEN);
-		put64(nonce + SALT_LEN, seq);
+		put64(nonce + SALT_LEN, explicit);
 	}
 	aad_fill(aad, seq, type, text_len);
 }

@@ -30,6 +30,13 @@ static inline void put64(uint8_t *dst, uint64_t value) {
 	memcpy(dst, &value, sizeof(value));
 }
 
+static inline uint64_t get64(const uint8_t *src) {
+	uint64_t value;
+
+	memcpy(&value, src, sizeof(value));
+	return __builtin_bswap64(value);
+}
+
 const struct tls_protection *tls_protection_find(unsigned version, unsigned cipher) {
 	for (size_t i = 0; i < sizeof(protections) / sizeof(protections[0]); i++)
 		if (protections[i].version == version && protections[i].cipher == cipher)
@@ -112,9 +119,10 @@ unsigned tls_record_seal(const struct tls_protection *p, uint8_t *record, uint8_
 	record[1] = 3;
 	record[2] = 3;
 	put16(record + 3, body);
-	// Unique under one key because the sequence number is (RFC 5288, section 3).
+	// Unique under one key because the sequence number is (RFC 5288, section 3); counted from
+	// where the handshake left off, see struct abi_keys.
 	if (p->explicit_len != 0)
-		put64(record + TLS_HEADER_LEN, seq);
+		put64(record + TLS_HEADER_LEN, get64(iv + 4) + seq);
 	if (p->inner_type_len != 0)
 		record[tls_text_offset(p) + len] = type;
 	make_nonce(p, record + TLS_HEADER_LEN, iv, seq, nonce);

@@ -45,6 +45,14 @@ cmp "$dir/body-test" "$dir/body-nobody" || fail "an unknown user gets another an
 cmp "$dir/body-test" "$dir/body-locked" || fail "a locked user gets another answer"
 pass "wrong password, unknown user and locked user get the same answer"
 
+# One line a login that an operator sees: the session's, or a warning that says why not.
+lines() { grep -cE "level=(info|warning|error) .*($1)" "$dir/log/controlplane" || true; }
+[ "$(lines 'role=session event=login .*user=test remote=192.0.2.2 agent=')" = 2 ] || fail "not two lines for two logins"
+[ "$(lines 'role=auth event=login_refused user=(test|nobody|locked) remote=192.0.2.2 .*reason=')" = 3 ] ||
+	fail "not three lines for three refused logins"
+[ "$(lines 'event=login')" = 5 ] || fail "a login is in the log more than once"
+pass "each login is in the log once"
+
 # Three tries on one connection, then 401.
 body=$(reply test wrong)
 codes=$(ns cl curl -sk --max-time 30 -o /dev/null -w '%{http_code} ' -H 'X-Aggregate-Auth: 1' --data-binary "$body" $url/auth \

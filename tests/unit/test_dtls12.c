@@ -129,14 +129,16 @@ static void test_seal(void **state) {
 		const uint8_t *src = bytes;
 		struct dtls12_record r;
 
-		if (cipher != ABI_CHACHA20_POLY1305)
-			memset(iv + 4, 0, 8);
 		dtls12_seal(bytes, (uint8_t)cipher, 23, seq, 100, iv, nonce[0], aad[0]);
 		assert_int_equal(
 			dtls12_parse(&src, bytes + 100 + dtls12_overhead((uint8_t)cipher), &r), 0);
 		assert_int_equal(r.seq, seq);
 		assert_int_equal(dtls12_open(&r, (uint8_t)cipher, iv, nonce[1], aad[1]), 100);
 		assert_memory_equal(nonce[0], nonce[1], 12);
+		// 0x05060708090a0b0c + 0x0001a1b2c3d4e5f6
+		if (cipher != ABI_CHACHA20_POLY1305)
+			assert_memory_equal(nonce[0] + 4,
+				((uint8_t[]){0x05, 0x07, 0xa8, 0xba, 0xcc, 0xde, 0xf1, 0x02}), 8);
 		assert_memory_equal(aad[0], aad[1], 13);
 	}
 }

@@ -58,6 +58,7 @@ static const struct expected expected[] = {
 	{N, S, IPC_DATAPLANE_LOST, 16, 0, 0},
 	{N, S, IPC_RELOAD, 16, 0, 0},
 	{A, E, IPC_CERTS, sizeof(struct ipc_certs), 0, 0},
+	{A, E, IPC_TICKET_KEYS, 112, 0, 0},
 	{E, A, IPC_SIGN, sizeof(struct ipc_sign_req), 0, 0},
 	{A, E, IPC_SIGNED, sizeof(struct ipc_signed), 0, 0},
 	{E, A, IPC_LOGIN, sizeof(struct ipc_login), 0, 0},
@@ -114,6 +115,8 @@ static void test_principles(void **state) {
 	assert_null(ipc_rule_find(S, N, IPC_LISTENER));
 	assert_null(ipc_rule_find(E, N, IPC_SESSION_NEW)); // only auth makes sessions
 	assert_null(ipc_rule_find(E, N, IPC_SESSION_CONNECT));
+	assert_null(ipc_rule_find(E, A, IPC_TICKET_KEYS)); // only auth gives out ticket keys
+	assert_null(ipc_rule_find(N, E, IPC_TICKET_KEYS));
 	for (unsigned type = 0; type < IPC_TYPE_MAX; type++)
 		assert_null(ipc_rule_find(E, E, type)); // edges know nothing of each other
 }

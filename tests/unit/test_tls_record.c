@@ -21,6 +21,8 @@
 static const uint8_t iv[12] = {
 	0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9, 0xaa, 0xab};
 
+static const uint8_t salt[12] = {0xa0, 0xa1, 0xa2, 0xa3};
+
 static void test_find(void **state) {
 	assert_non_null(tls_protection_find(ABI_TLS13, ABI_AES_256_GCM));
 	assert_null(tls_protection_find(ABI_DTLS12, ABI_AES_128_GCM));
@@ -83,11 +85,28 @@ static void test_nonce_and_aad(void **state) {
 	assert_int_equal(record[5 + 3], 23);
 
 	p = tls_protection_find(ABI_TLS12, ABI_AES_128_GCM);
-	assert_int_equal(tls_record_seal(p, record, 21, 2, iv, 0x0102030405060708, nonce, aad), 2);
+	assert_int_equal(
+		tls_record_seal(p, record, 21, 2, salt, 0x0102030405060708, nonce, aad), 2);
 	assert_memory_equal(aad, ((uint8_t[]){1, 2, 3, 4, 5, 6, 7, 8, 21, 3, 3, 0, 2}), 13);
 	assert_memory_equal(record, ((uint8_t[]){21, 3, 3, 0, 26, 1, 2, 3, 4, 5, 6, 7, 8}), 13);
 	assert_memory_equal(
 		nonce, ((uint8_t[]){0xa0, 0xa1, 0xa2, 0xa3, 1, 2, 3, 4, 5, 6, 7, 8}), 12);
+}
+
+// The explicit nonce goes on where the handshake ended: the number behind the salt plus the
+// sequence number, modulo 2^64; the sequence number itself stays in the additional data.
+static void test_nonce_continues(void **state) {
+	const struct tls_protection *p = tls_protection_find(ABI_TLS12, ABI_AES_256_GCM);
+	uint8_t tx_iv[12] = {1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfe};
+	uint8_t record[64], nonce[12], aad[13];
+
+	assert_int_equal(tls_record_seal(p, record, 23, 2, tx_iv, 1, nonce, aad), 2);
+	assert_memory_equal(record + 5, ((uint8_t[]){255, 255, 255, 255, 255, 255, 255, 255}), 8);
+	assert_memory_equal(nonce + 4, record + 5, 8);
+	assert_int_equal(tls_record_seal(p, record, 23, 2, tx_iv, 5, nonce, aad), 2);
+	assert_memory_equal(record + 5, ((uint8_t[]){0, 0, 0, 0, 0, 0, 0, 3}), 8);
+	assert_memory_equal(nonce, ((uint8_t[]){1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0, 3}), 12);
+	assert_memory_equal(aad, ((uint8_t[]){0, 0, 0, 0, 0, 0, 0, 5, 23, 3, 3, 0, 2}), 13);
 }
 
 // What seal says and what open says about the same record are one.
@@ -169,6 +188,7 @@ int main(void) {
 		cmocka_unit_test(test_parse_bounds),
 		cmocka_unit_test(test_inner_type),
 		cmocka_unit_test(test_nonce_and_aad),
+		cmocka_unit_test(test_nonce_continues),
 		cmocka_unit_test(test_seal_open_agree),
 		cmocka_unit_test(test_rfc8448_record),
 		cmocka_unit_test(test_key_update),
