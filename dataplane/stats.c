@@ -33,6 +33,7 @@ static int reopen_read_only(int fd) {
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	copy = open(path, O_RDONLY | O_CLOEXEC);
+	// cppcheck-suppress resourceLeak ; it is what is returned
 	return copy < 0 ? -errno : copy;
 }
 

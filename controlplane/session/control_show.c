@@ -322,7 +322,7 @@ static json_t *show_worker(const struct abi_worker_stats *worker, uint64_t tsc_h
 	double total = (double)busy + (double)idle;
 	put_int(&object, "lcore", worker->lcore);
 	put_text(&object, "kind", NAME(kinds, worker->kind));
-	put_int(&object, "cpu", worker->cpu);
+	put(&object, "cpu", worker->cpu != UINT32_MAX ? json_integer(worker->cpu) : json_null());
 	put_int(&object, "loops", load(&worker->loops));
 	put_int(&object, "packets", packets);
 	put_int(&object, "syscalls", load(&worker->syscalls));

@@ -13,8 +13,7 @@
 static unsigned data_on(const struct mtu_in *in, unsigned link) {
 	if (in->dtls)
 		return abi_mtu_dtls(link, in->outer6, ABI_AES_256_GCM);
-	return abi_mtu_tls(
-		link, in->outer6, in->tls13 ? ABI_TLS13 : ABI_TLS12, ABI_AES_256_GCM);
+	return abi_mtu_tls(link, in->outer6, in->tls13 ? ABI_TLS13 : ABI_TLS12, ABI_AES_256_GCM);
 }
 
 static unsigned link_mtu(const struct mtu_in *in) {

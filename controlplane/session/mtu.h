@@ -11,7 +11,7 @@ struct mtu_in {
 	bool tls13;
 	uint16_t base_mtu; // X-CSTP-Base-MTU: the client's link, bytes; 0: not said
 	uint16_t tunnel_mtu; // X-CSTP-MTU: inner size the client wants; counts when it is far below
-			     // what base_mtu allows, or without base_mtu
+		// what base_mtu allows, or without base_mtu
 	uint16_t path_mtu; // of the TCP connection, from the kernel; 0: unknown
 	uint16_t cfg_mtu; // inner packets at most, from the configuration; 0: no limit
 };

@@ -137,6 +137,15 @@ static void fd_close(int *fd) {
 }
 
 // Forwarding goes on: only what this peer shared is given back.
+static void log_peer(const struct ctl_peer *peer, const char *event) {
+	static const char *const roles[] = {[ABI_ROLE_SESSION] = "session",
+		[ABI_ROLE_EDGE] = "edge",
+		[ABI_ROLE_MONITOR] = "monitor"};
+
+	fprintf(stderr, "level=info role=dataplane event=%s peer=%s index=%u\n", event,
+		roles[peer->role], peer->index);
+}
+
 void ctl_peer_close(struct ctl_peer *peer) {
 	if (peer->sock < 0)
 		return;
@@ -145,8 +154,7 @@ void ctl_peer_close(struct ctl_peer *peer) {
 	if (peer->role == ABI_ROLE_SESSION)
 		ctl_dump_stop();
 	if (peer->role != 0)
-		fprintf(stderr, "penstock-dataplane: role=%u index=%u detached\n", peer->role,
-			peer->index);
+		log_peer(peer, "detached");
 	abi_ring_detach(&peer->in);
 	abi_ring_detach(&peer->out);
 	abi_ring_detach(&peer->evt);
@@ -315,7 +323,7 @@ static void welcome(struct ctl_peer *peer, const struct abi_hello *hello) {
 	}
 	if (peer->role == ABI_ROLE_EDGE)
 		dp_punt_edge(peer->index, &peer->out, &peer->in);
-	fprintf(stderr, "penstock-dataplane: role=%u index=%u attached\n", peer->role, peer->index);
+	log_peer(peer, "attached");
 }
 
 // Descriptors.

@@ -91,6 +91,7 @@ struct stream_lcore {
 	unsigned nb_dirty;
 	unsigned queued, queued_max; // records in the queues of all its streams
 	unsigned frames; // received in this loop
+	uint64_t asleep; // TSC cycles of this loop
 	struct dp_crypt ops[STREAM_BATCH];
 	uint8_t scratch[STREAM_SPILL + STREAM_SCRATCH];
 };

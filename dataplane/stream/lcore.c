@@ -174,10 +174,14 @@ static void serve_socket(struct dp_stream *stream, uint32_t events) {
 static unsigned serve_sockets(int timeout_ms) {
 	struct epoll_event events[STREAM_EVENTS];
 	eventfd_t bells;
+	uint64_t asleep;
 	int n;
 
 	stream_self->lcore->stats->syscalls++;
+	asleep = rte_rdtsc();
 	n = epoll_wait(stream_self->epoll, events, STREAM_EVENTS, timeout_ms);
+	if (timeout_ms != 0)
+		stream_self->asleep = rte_rdtsc() - asleep;
 	if (timeout_ms != 0)
 		urcu_qsbr_thread_online();
 	for (int i = 0; i < n; i++) {
@@ -254,13 +258,13 @@ static unsigned sleep_or_poll(unsigned idle_loops) {
 	return n;
 }
 
+// A loop that worked is busy but for the time that it slept before.
 static void account(struct abi_worker_stats *stats, uint64_t *before, bool busy, unsigned packets) {
-	uint64_t now = rte_rdtsc();
+	uint64_t now = rte_rdtsc(), asleep = stream_self->asleep;
 
-	if (busy)
-		stats->cycles_busy += now - *before;
-	else
-		stats->cycles_idle += now - *before;
+	stats->cycles_idle += busy ? asleep : now - *before;
+	stats->cycles_busy += busy ? now - *before - asleep : 0;
+	stream_self->asleep = 0;
 	stats->packets += packets;
 	stats->loops++;
 	*before = now;

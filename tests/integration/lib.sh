@@ -10,6 +10,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 top=$(cd "$here/../.." && pwd)
 : "${BUILD:=$top/build}"
 : "${WAIT:=20}" # seconds that any one event may take
+export LSAN_OPTIONS="suppressions=$top/tests/lsan.supp:print_suppressions=0" # sanitizer builds
 
 # shellcheck source=tools/dev/lab.sh
 . "$top/tools/dev/lab.sh"
@@ -91,8 +92,11 @@ gateway_start() { # gateway_start [JQ-FILTER]
 	controlplane_start
 }
 
-# client NAME [openconnect options]: with $PASSWORD, or $COOKIE when it is set, in namespace cl (or $CLIENT_NS); the tunnel's interface is
-# moved into a namespace of its own, named vpn-NAME, so that many clients do not meet.
+declare -A client_pids # of client NAME
+
+# client NAME [openconnect options]: with $PASSWORD, or $COOKIE when it is set, in namespace cl
+# (or $CLIENT_NS); the tunnel's interface is moved into a namespace of its own, named vpn-NAME, so
+# that many clients do not meet.
 client() {
 	local name=$1
 	shift
@@ -106,7 +110,7 @@ client() {
 		"$@" "${URL-https://192.0.2.1}" \
 		>"$dir/log/client-$name" 2>&1 &
 	client_pid=$!
-	eval "client_pid_${name//-/_}=$client_pid"
+	client_pids[$name]=$client_pid
 }
 
 client_wait() { # client_wait NAME: until its addresses are set
@@ -158,8 +162,8 @@ iperf() {
 client_stop() { # client_stop NAME
 	local address
 	address=$(inner4 "$1")
-	eval "kill -INT \$client_pid_${1//-/_}" 2>/dev/null || true
-	eval "wait \$client_pid_${1//-/_}" 2>/dev/null || true
+	kill -INT "${client_pids[$1]}" 2>/dev/null || true
+	wait "${client_pids[$1]}" 2>/dev/null || true
 	wait_until "$WAIT" no_session "$address"
 }
 

@@ -37,7 +37,7 @@ for mode in "" --no-dtls; do
 	wait_log "$dir/log/client-o" 'script: disconnected'
 	code=$(connect_with "$cookie")
 	[ "$code" = 401 ] || fail "after disconnect the cookie gets $code, expected 401"
-	wait "$client_pid_o" || true
+	wait "${client_pids[o]}" || true
 	pass "the operator disconnects ${mode:-with DTLS}"
 done
 ctl disconnect user nobody >"$dir/log/ctl" 2>&1 && fail "disconnect of an unknown user succeeds"
@@ -49,7 +49,7 @@ COOKIE=$cookie client v
 client_wait v
 client_wait_dtls v
 address=$(inner4 v)
-kill -9 "$client_pid_v"
+kill -9 "${client_pids[v]}"
 ip -n cl link set eth0 down
 wait_log "$dir/log/controlplane" 'reason=dpd' 30
 pass "a silent client is ended by DPD"

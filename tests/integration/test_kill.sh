@@ -15,8 +15,12 @@ client_wait t
 expect_ping d 198.51.100.2
 expect_ping t 198.51.100.2
 
-# role_pids ROLE: of the children, by their command line
-role_pids() { pgrep -f -- "--role $1" || true; }
+# role_pids ROLE|all: of the children, by their command line
+role_pids() {
+	local role=$1
+	[ "$role" != all ] || role='(edge|auth|session)'
+	pgrep -f -- "--role $role" || true
+}
 
 steady() { # steady NAME: starts a ping that must lose nothing
 	in_vpn "$1" ping -q -i 0.01 -c 400 -W 2 198.51.100.2 >"$dir/steady-$1" 2>&1 &
@@ -32,12 +36,9 @@ for role in edge auth session all; do
 	steady d
 	steady t
 	wait_until 5 grep -q PING "$dir/steady-t"
-	before=$(grep -c 'event=ready' "$dir/log/controlplane" || true)
-	if [ $role = all ]; then
-		kill -9 $(role_pids edge) $(role_pids auth) $(role_pids session)
-	else
-		kill -9 $(role_pids $role)
-	fi
+	mapfile -t victims < <(role_pids $role)
+	[ ${#victims[@]} -gt 0 ] || fail "no process of $role"
+	kill -9 "${victims[@]}"
 	steady_end d "$role killed"
 	steady_end t "$role killed"
 	wait_until "$WAIT" ctl show sessions

@@ -44,7 +44,7 @@ pass "the session followed the client to its new port"
 
 # Forged records from the client's address and other ports: counted, nothing moves.
 moved=$(counter dtls_moved)
-ns cl timeout 60 python3 - <<'END' 
+ns cl timeout 60 python3 - <<'END'
 import os, socket
 for port in range(40000, 40050):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

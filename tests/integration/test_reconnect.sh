@@ -14,7 +14,7 @@ a4=$(inner4 a) a6=$(inner6 a)
 expect_ping a 198.51.100.2
 
 # The client is told to reconnect (SIGUSR2): same cookie, same addresses.
-kill -USR2 "$client_pid_a"
+kill -USR2 "${client_pids[a]}"
 wait_log "$dir/log/client-a" 'script: reconnected'
 [ "$(inner4 a)" = "$a4" ] && [ "$(inner6 a)" = "$a6" ] || fail "other addresses after a reconnect"
 wait_until "$WAIT" in_vpn a ping -qc1 -W1 198.51.100.2

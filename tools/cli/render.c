@@ -298,8 +298,14 @@ static void worker_row(
 	double per_s = interval_s > 0 ? interval_s : 1;
 	table_cellf(table, "%llu", (unsigned long long)number(worker, "lcore"));
 	table_cell(table, text(worker, "kind"));
-	table_cellf(table, "%llu", (unsigned long long)number(worker, "cpu"));
-	table_cellf(table, "%.1f %%", cycles > 0 ? 100 * busy / cycles : 0);
+	if (json_is_integer(json_object_get(worker, "cpu")))
+		table_cellf(table, "%llu", (unsigned long long)number(worker, "cpu"));
+	else
+		table_cell(table, "any");
+	if (cycles > 0)
+		table_cellf(table, "%.1f %%", 100 * busy / cycles);
+	else
+		table_cell(table, "-");
 	table_cell(table, format_count((uint64_t)(packets / per_s), buf));
 	if (packets > 0)
 		table_cellf(table, "%.0f", busy / packets);
