@@ -14,8 +14,7 @@
 
 struct dp_l3 dp_l3;
 
-static bool in_prefix(const uint8_t *addr, const uint8_t *net, unsigned len)
-{
+static bool in_prefix(const uint8_t *addr, const uint8_t *net, unsigned len) {
 	unsigned bytes = len / 8, bits = len % 8;
 
 	if (memcmp(addr, net, bytes) != 0)
@@ -23,8 +22,7 @@ static bool in_prefix(const uint8_t *addr, const uint8_t *net, unsigned len)
 	return bits == 0 || ((addr[bytes] ^ net[bytes]) >> (8 - bits)) == 0;
 }
 
-const struct dp_l3_pool *dp_l3_pool_of(bool v6, const uint8_t *addr)
-{
+const struct dp_l3_pool *dp_l3_pool_of(bool v6, const uint8_t *addr) {
 	for (uint32_t i = 0; i < dp_l3.nb_pools; i++) {
 		const struct dp_l3_pool *pool = &dp_l3.pools[i];
 
@@ -34,15 +32,13 @@ const struct dp_l3_pool *dp_l3_pool_of(bool v6, const uint8_t *addr)
 	return NULL;
 }
 
-bool dp_l3_is_gateway(bool v6, const uint8_t *addr)
-{
+bool dp_l3_is_gateway(bool v6, const uint8_t *addr) {
 	const struct dp_l3_pool *pool = dp_l3_pool_of(v6, addr);
 
 	return pool != NULL && pool->has_gateway && memcmp(pool->gateway, addr, v6 ? 16 : 4) == 0;
 }
 
-bool dp_l3_icmp_source(bool v6, const uint8_t *to, uint8_t port, uint8_t *source)
-{
+bool dp_l3_icmp_source(bool v6, const uint8_t *to, uint8_t port, uint8_t *source) {
 	const struct dp_l3_pool *pool = dp_l3_pool_of(v6, to);
 	struct abi_addr local;
 
@@ -60,15 +56,14 @@ bool dp_l3_icmp_source(bool v6, const uint8_t *to, uint8_t port, uint8_t *source
 	return true;
 }
 
-static bool addr_matches(const struct dp_l3_listen *listen, uint8_t port, const struct abi_addr *addr)
-{
+static bool addr_matches(
+	const struct dp_l3_listen *listen, uint8_t port, const struct abi_addr *addr) {
 	if (listen->any)
 		return dp_local_has(port, addr);
 	return memcmp(&listen->addr, addr, sizeof(*addr)) == 0;
 }
 
-bool dp_l3_listens_on(uint8_t port, const struct abi_addr *addr)
-{
+bool dp_l3_listens_on(uint8_t port, const struct abi_addr *addr) {
 	for (uint32_t i = 0; i < dp_l3.nb_listens; i++) {
 		if (addr_matches(&dp_l3.listens[i], port, addr))
 			return true;
@@ -76,18 +71,17 @@ bool dp_l3_listens_on(uint8_t port, const struct abi_addr *addr)
 	return false;
 }
 
-bool dp_l3_listens(uint8_t port, const struct abi_addr *addr, uint16_t udp_port)
-{
+bool dp_l3_listens(uint8_t port, const struct abi_addr *addr, uint16_t udp_port) {
 	for (uint32_t i = 0; i < dp_l3.nb_listens; i++) {
 		// The port first: it is what tells most packets apart.
-		if (dp_l3.listens[i].port == udp_port && addr_matches(&dp_l3.listens[i], port, addr))
+		if (dp_l3.listens[i].port == udp_port &&
+			addr_matches(&dp_l3.listens[i], port, addr))
 			return true;
 	}
 	return false;
 }
 
-static int add_pool(const struct cfg_prefix *prefix, const struct cfg_addr *gateway)
-{
+static int add_pool(const struct cfg_prefix *prefix, const struct cfg_addr *gateway) {
 	struct dp_l3_pool *pool = &dp_l3.pools[dp_l3.nb_pools];
 	unsigned len = prefix->addr.family == AF_INET6 ? 16 : 4;
 
@@ -104,8 +98,7 @@ static int add_pool(const struct cfg_prefix *prefix, const struct cfg_addr *gate
 	return 0;
 }
 
-static int add_listen(const struct cfg_listen *cfg)
-{
+static int add_listen(const struct cfg_listen *cfg) {
 	static const uint8_t zero[16];
 	struct dp_l3_listen *listen = &dp_l3.listens[dp_l3.nb_listens];
 	bool v6 = cfg->addr.family == AF_INET6;
@@ -122,8 +115,7 @@ static int add_listen(const struct cfg_listen *cfg)
 	return 0;
 }
 
-int dp_l3_init(const struct cfg *cfg)
-{
+int dp_l3_init(const struct cfg *cfg) {
 	int ret = 0;
 
 	memset(&dp_l3, 0, sizeof(dp_l3));
@@ -137,14 +129,14 @@ int dp_l3_init(const struct cfg *cfg)
 	for (size_t i = 0; ret == 0 && i < cfg->nb_listen; i++)
 		ret = add_listen(&cfg->listen[i]);
 	if (ret != 0) {
-		fprintf(stderr, "penstock-dataplane: more than %u pools or %u listening addresses\n",
+		fprintf(stderr,
+			"penstock-dataplane: more than %u pools or %u listening addresses\n",
 			DP_L3_POOLS_MAX, DP_L3_LISTENS_MAX);
 		return ret;
 	}
 	return dp_netlink_init(cfg, dp_nb_workers);
 }
 
-void dp_l3_fini(void)
-{
+void dp_l3_fini(void) {
 	dp_netlink_fini();
 }

@@ -56,7 +56,6 @@ struct dp_pkt {
 
 // Crypto operations live in the mbuf's headroom side area right behind struct dp_pkt; see crypto/.
 
-static inline struct dp_pkt *dp_pkt(struct rte_mbuf *m)
-{
+static inline struct dp_pkt *dp_pkt(struct rte_mbuf *m) {
 	return rte_mbuf_to_priv(m);
 }

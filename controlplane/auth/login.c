@@ -9,7 +9,6 @@
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/hmac.h>
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
 #include "files.h"
 #include "login.h"
@@ -112,14 +112,11 @@ static void answer(struct child *child, unsigned edge, uint64_t req, enum ipc_lo
 // The one line above debug that a login which came to nothing leaves; the session process writes
 // that of the others.
 static void refused_log(const struct ipc_login *asked, const char *why) {
-	char text[INET6_ADDRSTRLEN] = "none";
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	bool is4 = memcmp(asked->remote.bytes, mapped, sizeof(mapped)) == 0;
+	char text[ADDR_TEXT_LEN];
 
-	inet_ntop(is4 ? AF_INET : AF_INET6, asked->remote.bytes + (is4 ? sizeof(mapped) : 0), text,
-		sizeof(text));
 	log_warning("login_refused", "user=%s remote=%s agent=%s reason=%s",
-		log_value(asked->username), text, log_value(asked->agent), log_value(why));
+		log_value(asked->username), addr_text(&asked->remote, text),
+		log_value(asked->agent), log_value(why));
 }
 
 // Answers and forgets. While a thread has the job it is only answered: on_verified frees it. The

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "controlplane/proc/bytes.h"
 #include "ticket.h"
 
 #define LIFETIME_DEFAULT 300u // when the configuration sets no cookie timeout
@@ -22,19 +23,14 @@ uint32_t ticket_period(const struct cfg *cfg) {
 	return lifetime > TICKET_PERIOD_MIN_S ? lifetime : TICKET_PERIOD_MIN_S;
 }
 
-static void put64(uint8_t *p, uint64_t value) {
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
 // The period is part of the label: slot numbers of two periods name different times.
 static int key_make(
 	const uint8_t *cookie_secret, uint32_t period, uint64_t slot, struct ipc_ticket_key *out) {
 	uint8_t info[sizeof(label) + 16];
 
 	memcpy(info, label, sizeof(label));
-	put64(info + sizeof(label), period);
-	put64(info + sizeof(label) + 8, slot);
+	bytes_put(info + sizeof(label), 8, period);
+	bytes_put(info + sizeof(label) + 8, 8, slot);
 	_Static_assert(sizeof(*out) == 48, "name and key, without padding");
 	return wc_HKDF(WC_SHA256, cookie_secret, 32, NULL, 0, info, sizeof(info), (byte *)out,
 		       sizeof(*out)) == 0

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "conn_int.h"
+#include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
 
 #define ACCEPTS_A_WAKEUP 16
@@ -201,30 +202,18 @@ static void addr_set(struct abi_addr *addr, uint16_t *port, const struct sockadd
 	}
 }
 
-static bool addr_is_v4(const struct abi_addr *addr) {
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-
-	return memcmp(addr->bytes, mapped, sizeof(mapped)) == 0;
-}
-
 static void remote_text_set(struct conn *conn) {
-	char text[INET6_ADDRSTRLEN];
+	bool is4 = abi_addr_is4(&conn->remote);
+	char text[ADDR_TEXT_LEN];
 
-	if (addr_is_v4(&conn->remote)) {
-		inet_ntop(AF_INET, conn->remote.bytes + 12, text, sizeof(text));
-		snprintf(conn->remote_text, sizeof(conn->remote_text), "%s:%u", text,
-			conn->remote_port);
-	} else {
-		inet_ntop(AF_INET6, conn->remote.bytes, text, sizeof(text));
-		snprintf(conn->remote_text, sizeof(conn->remote_text), "[%s]:%u", text,
-			conn->remote_port);
-	}
+	snprintf(conn->remote_text, sizeof(conn->remote_text), "%s%s%s:%u", is4 ? "" : "[",
+		addr_text(&conn->remote, text), is4 ? "" : "]", conn->remote_port);
 }
 
 // One household or host is one source: an IPv4 address, an IPv6 /64. Mixed with a random key, so
 // that nobody can choose whose bucket he shares.
 static uint16_t source_of(const struct edge_conns *conns, const struct abi_addr *addr) {
-	const uint8_t *bytes = addr_is_v4(addr) ? addr->bytes + 8 : addr->bytes;
+	const uint8_t *bytes = abi_addr_is4(addr) ? addr->bytes + 8 : addr->bytes;
 	uint64_t v;
 
 	memcpy(&v, bytes, sizeof(v));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/ipc/addr.h"
 #include "cstp.h"
 #include "encode.h"
 
@@ -197,22 +198,12 @@ struct answer {
 	const struct cfg *cfg;
 };
 
-static bool addr_is_set(const struct abi_addr *addr) {
-	static const struct abi_addr none;
-
-	return memcmp(addr, &none, sizeof(none)) != 0;
-}
-
 // A v4-mapped address as v4 text, another as v6 text.
 static void header_addr(
 	struct buf *out, const char *name, const struct abi_addr *addr, int prefix) {
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	char text[INET6_ADDRSTRLEN];
+	char room[ADDR_TEXT_LEN];
+	const char *text = addr_text(addr, room);
 
-	if (memcmp(addr->bytes, mapped, sizeof(mapped)) == 0)
-		inet_ntop(AF_INET, addr->bytes + 12, text, sizeof(text));
-	else
-		inet_ntop(AF_INET6, addr->bytes, text, sizeof(text));
 	if (prefix < 0)
 		buf_printf(out, "%s: %s\r\n", name, text);
 	else
@@ -234,11 +225,11 @@ static void addresses(const struct answer *a) {
 	struct abi_addr net = result->inner6;
 	unsigned prefix = result->inner6_prefix;
 
-	if (addr_is_set(&result->inner4)) {
+	if (!abi_addr_none(&result->inner4)) {
 		header_addr(a->out, "X-CSTP-Address", &result->inner4, -1);
 		header_addr(a->out, "X-CSTP-Netmask", &result->netmask4, -1);
 	}
-	if (!addr_is_set(&result->inner6))
+	if (abi_addr_none(&result->inner6))
 		return;
 	if (a->offer->wishes & IPC_WISH_FULL_IPV6) {
 		header_addr(a->out, "X-CSTP-Address-IP6", &result->inner6, (int)prefix);

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -20,6 +19,7 @@
 #include "controlplane/edge/dtls_hello.h"
 #include "controlplane/edge/dtls_shake.h"
 #include "controlplane/edge/edge.h"
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "dataplane/abi/channel.h"
 #include "dataplane/abi/punt.h"
@@ -78,13 +78,6 @@ struct edge_dtls {
 	// for the log lines
 	uint64_t nb_done, nb_failed, nb_unknown, nb_full, nb_lost;
 };
-
-static uint64_t now_ms(void) {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 // --- datagrams out ---
 
@@ -175,7 +168,7 @@ static void slot_timer_set(struct slot *slot, unsigned ms) {
 static void slot_timer(evutil_socket_t fd, short what, void *arg) {
 	struct slot *slot = arg;
 
-	if (slot->state == SLOT_SHAKE && now_ms() - slot->started_ms < HANDSHAKE_MS &&
+	if (slot->state == SLOT_SHAKE && clock_ms() - slot->started_ms < HANDSHAKE_MS &&
 		dtls_shake_timer(slot->shake) == 0) {
 		slot_timer_set(slot, dtls_shake_timeout_ms(slot->shake));
 		return;
@@ -199,7 +192,7 @@ static struct slot *slot_new(struct edge_dtls *dtls, const struct abi_tuple *tup
 	memset(slot, 0, sizeof(*slot));
 	slot->dtls = dtls;
 	slot->tuple = *tuple;
-	slot->started_ms = now_ms();
+	slot->started_ms = clock_ms();
 	evtimer_assign(&slot->timer, child_base(dtls->child), slot_timer, slot);
 	bucket = bucket_of(dtls, tuple);
 	slot->next = *bucket;
@@ -219,7 +212,7 @@ static bool up_send(struct slot *slot) {
 
 static void slot_done(struct slot *slot, struct dtls_flight *flight) {
 	struct edge_dtls *dtls = slot->dtls;
-	uint64_t elapsed = now_ms() - slot->started_ms;
+	uint64_t elapsed = clock_ms() - slot->started_ms;
 	bool sent;
 
 	slot->up = calloc(1, sizeof(*slot->up));
@@ -242,7 +235,7 @@ static void slot_done(struct slot *slot, struct dtls_flight *flight) {
 	flight->sid = slot->sid;
 	if (slot->flight_lost)
 		flight->nb = 0;
-	dtls_flights_keep(&dtls->flights, flight, now_ms());
+	dtls_flights_keep(&dtls->flights, flight, clock_ms());
 	if (sent) {
 		slot_free(slot);
 		return;
@@ -293,7 +286,7 @@ static void hello_accept(struct edge_dtls *dtls, const struct abi_punt *punt,
 	struct slot *same = slot_by_app_id(dtls, app_id);
 	struct slot *slot = slot_find(dtls, &punt->tuple);
 
-	if (same && now_ms() - same->started_ms < SAME_SESSION_MS)
+	if (same && clock_ms() - same->started_ms < SAME_SESSION_MS)
 		return;
 	if (same)
 		slot_free(same);
@@ -384,7 +377,7 @@ static void punt_input(struct edge_dtls *dtls, const struct abi_punt *punt) {
 	// The client repeats its Finished: ours was lost.
 	if (!holds_handshake(punt))
 		return;
-	flight = dtls_flights_repeat(&dtls->flights, &punt->tuple, now_ms());
+	flight = dtls_flights_repeat(&dtls->flights, &punt->tuple, clock_ms());
 	if (flight)
 		flight_send(dtls, flight);
 }
@@ -434,12 +427,8 @@ static void on_bell(evutil_socket_t fd, short what, void *arg) {
 }
 
 static void on_channel(evutil_socket_t fd, short what, void *arg) {
-	char byte;
-
-	// Nothing is ever sent to an edge here: readable means closed.
-	if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	lost(arg, "closed");
+	if (abi_channel_closed(fd))
+		lost(arg, "closed");
 }
 
 void edge_dtls_attach(struct child *child, const struct abi_welcome *welcome, int channel,
@@ -497,7 +486,7 @@ int edge_dtls_params(struct child *child, const struct ipc_dtls_params *params) 
 	if (slot->state != SLOT_QUERY || slot->req != params->hdr.req)
 		return 0; // given up meanwhile
 	if (params->mode == IPC_DTLS_NONE ||
-		dtls_flights_recent(&dtls->flights, params->sid, now_ms(), SAME_SESSION_MS) ||
+		dtls_flights_recent(&dtls->flights, params->sid, clock_ms(), SAME_SESSION_MS) ||
 		!dtls_hello_parse(slot->hello, slot->hello_len, &hello)) {
 		dtls->nb_unknown += params->mode == IPC_DTLS_NONE;
 		slot_free(slot);

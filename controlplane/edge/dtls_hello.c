@@ -8,26 +8,13 @@
 #include <wolfssl/options.h>
 #include <wolfssl/wolfcrypt/hmac.h>
 
+#include "controlplane/proc/bytes.h"
+
 #define CLIENT_HELLO 1u
 #define HELLO_VERIFY_REQUEST 3u
 #define HANDSHAKE_HEADER 12u
 #define RANDOM_LEN 32u
 #define SESSION_ID_MAX 32u
-
-static uint64_t get_be(const uint8_t *p, size_t len) {
-	uint64_t value = 0;
-
-	for (size_t i = 0; i < len; i++)
-		value = value << 8 | p[i];
-	return value;
-}
-
-static void put_be(uint8_t *p, size_t len, uint64_t value) {
-	while (len-- > 0) {
-		p[len] = (uint8_t)value;
-		value >>= 8;
-	}
-}
 
 // A vector with a length field of `width` bytes. Moves *p behind it.
 static bool take_vector(const uint8_t **p, const uint8_t *end, size_t width, size_t min, size_t max,
@@ -36,7 +23,7 @@ static bool take_vector(const uint8_t **p, const uint8_t *end, size_t width, siz
 
 	if ((size_t)(end - *p) < width)
 		return false;
-	len = get_be(*p, width);
+	len = bytes_get(*p, width);
 	*p += width;
 	if (len < min || len > max || (size_t)(end - *p) < len)
 		return false;
@@ -60,22 +47,14 @@ bool dtls_record_next(const uint8_t **data, const uint8_t *end, struct dtls_reco
 	if ((size_t)(end - p) < DTLS_RECORD_HEADER || p[1] != 0xfe)
 		return false;
 	record->type = p[0];
-	record->epoch = (uint16_t)get_be(p + 3, 2);
-	record->seq = get_be(p + 5, 6);
-	record->len = get_be(p + 11, 2);
+	record->epoch = (uint16_t)bytes_get(p + 3, 2);
+	record->seq = bytes_get(p + 5, 6);
+	record->len = bytes_get(p + 11, 2);
 	record->body = p + DTLS_RECORD_HEADER;
 	if ((size_t)(end - record->body) < record->len)
 		return false;
 	*data = record->body + record->len;
 	return true;
-}
-
-static bool all_zero(const uint8_t *p, size_t len) {
-	uint8_t any = 0;
-
-	for (size_t i = 0; i < len; i++)
-		any |= p[i];
-	return any == 0;
 }
 
 // Extensions may be absent (RFC 5246, 7.4.1.2). Only 48018 is of interest: u8 length, id.
@@ -93,7 +72,7 @@ static bool parse_extensions(const uint8_t *p, const uint8_t *end, struct dtls_h
 		if (!take_bytes(&p, end, 2, &type) ||
 			!take_vector(&p, end, 2, 0, UINT16_MAX, &body))
 			return false;
-		if (get_be(type, 2) == DTLS_EXT_APP_ID && body.len == IPC_APP_ID_LEN + 1 &&
+		if (bytes_get(type, 2) == DTLS_EXT_APP_ID && body.len == IPC_APP_ID_LEN + 1 &&
 			body.data[0] == IPC_APP_ID_LEN) {
 			hello->app_id.data = body.data + 1;
 			hello->app_id.len = IPC_APP_ID_LEN;
@@ -108,7 +87,8 @@ static bool parse_body(const uint8_t *p, const uint8_t *end, struct dtls_hello *
 	if (hello->version[1] != 0xfd && hello->version[1] != 0xff)
 		return false;
 	// An all-zero random is what a broken client or a probe sends, never a real handshake.
-	if (!take_bytes(&p, end, RANDOM_LEN, &hello->random) || all_zero(hello->random, RANDOM_LEN))
+	if (!take_bytes(&p, end, RANDOM_LEN, &hello->random) ||
+		bytes_zero(hello->random, RANDOM_LEN))
 		return false;
 	if (!take_vector(&p, end, 1, 0, SESSION_ID_MAX, &hello->session_id) ||
 		!take_vector(&p, end, 1, 0, UINT8_MAX, &hello->cookie) ||
@@ -131,14 +111,14 @@ bool dtls_hello_parse(const uint8_t *data, size_t len, struct dtls_hello *hello)
 		record.epoch != 0 || record.len < HANDSHAKE_HEADER)
 		return false;
 	p = record.body;
-	body_len = get_be(p + 1, 3);
+	body_len = bytes_get(p + 1, 3);
 	// type, length, message_seq, fragment_offset, fragment_length (RFC 6347, 4.2.2). A hello
 	// in fragments would need state before the address is proven: no client here needs that.
-	if (p[0] != CLIENT_HELLO || get_be(p + 6, 3) != 0 || get_be(p + 9, 3) != body_len ||
+	if (p[0] != CLIENT_HELLO || bytes_get(p + 6, 3) != 0 || bytes_get(p + 9, 3) != body_len ||
 		body_len != record.len - HANDSHAKE_HEADER)
 		return false;
 	hello->record_seq = record.seq;
-	hello->message_seq = (uint16_t)get_be(p + 4, 2);
+	hello->message_seq = (uint16_t)bytes_get(p + 4, 2);
 	return parse_body(p + HANDSHAKE_HEADER, record.body + record.len, hello);
 }
 
@@ -204,12 +184,12 @@ void dtls_hvr_make(const struct dtls_hello *hello, const uint8_t cookie[DTLS_COO
 	// The version says nothing yet: 1.0 whatever follows (RFC 6347, 4.2.1).
 	out[1] = 0xfe;
 	out[2] = 0xff;
-	put_be(out + 5, 6, hello->record_seq);
-	put_be(out + 11, 2, HANDSHAKE_HEADER + body_len);
+	bytes_put(out + 5, 6, hello->record_seq);
+	bytes_put(out + 11, 2, HANDSHAKE_HEADER + body_len);
 	out[13] = HELLO_VERIFY_REQUEST;
-	put_be(out + 14, 3, body_len);
+	bytes_put(out + 14, 3, body_len);
 	// message_seq 0, fragment_offset 0
-	put_be(out + 22, 3, body_len);
+	bytes_put(out + 22, 3, body_len);
 	out[25] = 0xfe;
 	out[26] = 0xff;
 	out[27] = DTLS_COOKIE_LEN;

@@ -11,6 +11,8 @@
 #include <wolfssl/options.h>
 #include <wolfssl/ssl.h>
 
+#include "controlplane/proc/bytes.h"
+
 #define PSK_SUITES "PSK-AES256-GCM-SHA384:PSK-AES128-GCM-SHA256:PSK-CHACHA20-POLY1305"
 #define SUITE_RSA_AES128_GCM 0x009cu
 #define SUITE_RSA_AES256_GCM 0x009du
@@ -56,19 +58,6 @@ static void note_records(const uint8_t *data, size_t len, uint64_t *next) {
 	}
 }
 
-static void put64(uint8_t *p, uint64_t value) {
-	for (int i = 0; i < 8; i++)
-		p[i] = (uint8_t)(value >> (56 - 8 * i));
-}
-
-static uint64_t get64(const uint8_t *p) {
-	uint64_t value = 0;
-
-	for (int i = 0; i < 8; i++)
-		value = value << 8 | p[i];
-	return value;
-}
-
 // After note_records() of the same datagram: wolfSSL's nonces count up from a random number.
 static void note_nonce(struct dtls_shake *shake, const uint8_t *data, size_t len) {
 	const uint8_t *end = data + len;
@@ -76,7 +65,7 @@ static void note_nonce(struct dtls_shake *shake, const uint8_t *data, size_t len
 
 	while (dtls_record_next(&data, end, &record)) {
 		if (record.epoch == 1 && record.seq + 1 == shake->tx_next && record.len >= 8)
-			shake->tx_nonce = get64(record.body);
+			shake->tx_nonce = bytes_get(record.body, 8);
 	}
 }
 
@@ -114,11 +103,6 @@ static unsigned psk_server(WOLFSSL *ssl, const char *identity, unsigned char *ke
 	return IPC_PSK_LEN;
 }
 
-static void put32(uint8_t *p, uint32_t value) {
-	for (int i = 0; i < 4; i++)
-		p[i] = (uint8_t)(value >> (24 - 8 * i));
-}
-
 // The pre-shared session in wolfSSL's own serialised form, of which only the fields that a TLS
 // 1.2 resumption reads are set; what follows is zero.
 static WOLFSSL_SESSION *session_make(const struct dtls_shake *shake) {
@@ -127,8 +111,8 @@ static WOLFSSL_SESSION *session_make(const struct dtls_shake *shake) {
 	WOLFSSL_SESSION *session;
 	size_t at = 1;
 
-	put32(blob + at, (uint32_t)time(NULL) - 1);
-	put32(blob + at + 4, 3600);
+	bytes_put(blob + at, 4, (uint32_t)time(NULL) - 1);
+	bytes_put(blob + at + 4, 4, 3600);
 	at += 8;
 	blob[at++] = IPC_APP_ID_LEN;
 	memcpy(blob + at, shake->app_id, IPC_APP_ID_LEN);
@@ -339,7 +323,7 @@ int dtls_shake_keys(struct dtls_shake *shake, struct abi_cmd_dtls_set *dtls) {
 	dtls->tx.seq = shake->tx_next;
 	// The dataplane goes on with the nonces where wolfSSL has ended (struct abi_keys).
 	if (iv_len == SALT_LEN)
-		put64(dtls->tx.iv + SALT_LEN,
+		bytes_put(dtls->tx.iv + SALT_LEN, 8,
 			shake->tx_nonce + 1 - ((uint64_t)dtls->epoch << 48 | dtls->tx.seq));
 	return 0;
 }

@@ -12,9 +12,10 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "controlplane/ipc/addr.h"
 #include "controlplane/ipc/ipc.h"
+#include "controlplane/proc/bytes.h"
 #include "controlplane/proc/log.h"
-#include "controlplane/session/addr.h"
 #include "controlplane/session/mtu.h"
 #include "controlplane/session/sessions.h"
 
@@ -31,14 +32,6 @@ static struct step *step_new(struct session_mgr *mgr, struct abi_sid sid) {
 	if (step)
 		*step = (struct step){mgr, sid};
 	return step;
-}
-
-static bool is_zero(const uint8_t *data, size_t len) {
-	uint8_t any = 0;
-
-	for (size_t i = 0; i < len; i++)
-		any |= data[i];
-	return any == 0;
 }
 
 // --- answers ---
@@ -263,7 +256,7 @@ static uint8_t choose_dtls(const struct session_mgr *mgr, const struct ipc_conne
 		return IPC_DTLS_NONE;
 	if (mgr->cfg->dtls_psk && msg->wishes & IPC_WISH_DTLS_PSK)
 		return IPC_DTLS_PSK;
-	if (mgr->cfg->dtls_legacy && !is_zero(msg->master, sizeof(msg->master)) &&
+	if (mgr->cfg->dtls_legacy && !bytes_zero(msg->master, sizeof(msg->master)) &&
 		(msg->legacy_cipher == ABI_AES_128_GCM || msg->legacy_cipher == ABI_AES_256_GCM))
 		return IPC_DTLS_LEGACY;
 	return IPC_DTLS_NONE;

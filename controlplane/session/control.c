@@ -13,13 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "controlplane/session/control.h"
 
@@ -54,12 +54,6 @@ static struct {
 	unsigned nb_clients;
 	struct client *reload; // who waits for it; NULL: gone
 } server;
-
-static uint64_t monotonic_s(void) {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec;
-}
 
 // ---- clients
 
@@ -151,7 +145,7 @@ static bool output_full(struct client *client) {
 }
 
 static bool more_sessions(struct client *client) {
-	uint64_t now = monotonic_s();
+	uint64_t now = clock_s();
 	struct session_info info;
 	for (uint32_t n = 0; n < PIECE_IDS && !output_full(client); n++, client->cursor++) {
 		if (client->cursor >= ABI_SESSIONS_MAX)
@@ -216,7 +210,7 @@ static void do_session(struct client *client, const json_t *args) {
 			session_info_get(server.mgr, (uint32_t)n, &info) != 0)
 			answer_error(client, ENOENT, "there is no session with this id");
 		else
-			answer(client, json_pack("[o]", show_session(&info, monotonic_s())));
+			answer(client, json_pack("[o]", show_session(&info, clock_s())));
 		return;
 	}
 	if (user == NULL) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Renders sessions, leases and the dataplane's statistics as JSON. Called by control.c.
 
-#include <arpa/inet.h>
 #include <string.h>
 
+#include "controlplane/ipc/addr.h"
 #include "controlplane/session/control.h"
 
 static const char *const version_names[] = {
@@ -81,28 +81,9 @@ static void put_name(json_t **object, const char *key, const char *name) {
 	put_text(object, key, copy);
 }
 
-static bool is_none(const struct abi_addr *addr) {
-	static const struct abi_addr none;
-	return memcmp(addr, &none, sizeof(none)) == 0;
-}
-
-static bool is_v4(const struct abi_addr *addr) {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-	return memcmp(addr->bytes, mapped, sizeof(mapped)) == 0;
-}
-
-static const char *addr_text(const struct abi_addr *addr, char text[INET6_ADDRSTRLEN]) {
-	text[0] = '\0';
-	if (is_v4(addr))
-		inet_ntop(AF_INET, addr->bytes + 12, text, INET6_ADDRSTRLEN);
-	else if (!is_none(addr))
-		inet_ntop(AF_INET6, addr->bytes, text, INET6_ADDRSTRLEN);
-	return text;
-}
-
 static void put_addr(json_t **object, const char *key, const struct abi_addr *addr) {
-	char text[INET6_ADDRSTRLEN];
-	put_text(object, key, addr_text(addr, text));
+	char text[ADDR_TEXT_LEN];
+	put_text(object, key, abi_addr_none(addr) ? "" : addr_text(addr, text));
 }
 
 // ---- sessions
@@ -119,10 +100,13 @@ const char *show_channel(const struct session_info *info) {
 }
 
 static void put_inner6(json_t **object, const struct session_info *info) {
-	char text[INET6_ADDRSTRLEN + 5];
-	addr_text(&info->inner6, text);
-	if (text[0] != '\0')
+	char text[ADDR_TEXT_LEN + 5];
+
+	text[0] = '\0';
+	if (!abi_addr_none(&info->inner6)) {
+		addr_text(&info->inner6, text);
 		sprintf(text + strlen(text), "/%u", info->inner6_prefix);
+	}
 	put_text(object, "ipv6", text);
 }
 

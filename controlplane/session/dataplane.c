@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Client of the dataplane's rings on the event loop. Called by sessions.c, connect.c, reconcile.c.
+#include "controlplane/proc/clock.h"
 #include "controlplane/session/dataplane.h"
 
 #include <errno.h>
@@ -8,9 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/queue.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -37,7 +36,7 @@ struct pending {
 	TAILQ_ENTRY(pending) by_time;
 	LIST_ENTRY(pending) by_id;
 	uint32_t id;
-	time_t sent_s;
+	uint64_t sent_s;
 	dplane_done done;
 	void *arg;
 };
@@ -68,13 +67,6 @@ struct dplane {
 	STAILQ_HEAD(, queued) queue;
 	unsigned nb_queued;
 };
-
-static time_t monotonic_s(void) {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
 
 // --- commands ---
 
@@ -155,7 +147,7 @@ int dplane_command(struct dplane *dplane, const struct abi_cmd *cmd, dplane_done
 	if (!pending)
 		return -ENOBUFS;
 	pending->id = ++dplane->next_id;
-	pending->sent_s = monotonic_s();
+	pending->sent_s = clock_s();
 	pending->done = done;
 	pending->arg = arg;
 	copy = *cmd;
@@ -268,23 +260,19 @@ static void on_bell(evutil_socket_t fd, short what, void *arg) {
 }
 
 static void on_channel(evutil_socket_t fd, short what, void *arg) {
-	char byte;
-
-	// Nothing is sent to us after the WELCOME: readable means closed.
-	if (recv(fd, &byte, 1, MSG_DONTWAIT) < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	lost(arg, "closed");
+	if (abi_channel_closed(fd))
+		lost(arg, "closed");
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	struct dplane *dplane = arg;
-	time_t now = monotonic_s();
+	uint64_t now = clock_s();
 	struct pending *pending;
 
 	if (!dplane->attached)
 		return;
 	while ((pending = TAILQ_FIRST(&dplane->pending)) &&
-		now - pending->sent_s > (time_t)DPLANE_TIMEOUT_S) {
+		now - pending->sent_s > DPLANE_TIMEOUT_S) {
 		log_error("dataplane_timeout", "command=%u", pending->id);
 		pending_answer(dplane, pending, -ETIMEDOUT);
 	}

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
-#include "controlplane/session/addr.h"
 #include "controlplane/session/sessions.h"
 
 static void record_strings(struct record_session *record, const struct session *session) {

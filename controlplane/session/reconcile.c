@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
-#include "controlplane/session/addr.h"
 #include "controlplane/session/sessions.h"
 
 #define SWEEP_BURST 256u // policy updates a second after a reload

@@ -8,18 +8,6 @@
 #include "controlplane/session/session.h"
 #include "dataplane/abi/cmd.h"
 
-bool abi_addr_none(const struct abi_addr *addr) {
-	static const struct abi_addr none;
-
-	return memcmp(addr, &none, sizeof(none)) == 0;
-}
-
-bool abi_addr_is4(const struct abi_addr *addr) {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(addr->bytes, mapped, sizeof(mapped)) == 0;
-}
-
 void record_session_init(struct record_session *record) {
 	memset(record, 0, sizeof(*record));
 	record->magic = RECORD_SESSION_MAGIC;

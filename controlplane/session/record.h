@@ -12,6 +12,7 @@
 
 #include "controlplane/ipc/msg.h"
 #include "dataplane/abi/abi.h"
+#include "dataplane/abi/addr.h"
 
 #define RECORD_VERSION 1u
 #define RECORD_SESSION_MAGIC 0x53535350u // "PSSS"
@@ -75,6 +76,3 @@ bool record_lease_read(const void *data, size_t len, struct record_lease *out);
 // Set magic, version and size.
 void record_session_init(struct record_session *record);
 void record_lease_init(struct record_lease *record);
-
-bool abi_addr_none(const struct abi_addr *addr);
-bool abi_addr_is4(const struct abi_addr *addr); // v4-mapped

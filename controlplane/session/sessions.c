@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Table of sessions: cookies, logins, limits, timers, ends. Called by role.c, connect.c and
 // reconcile.c.
+#include "controlplane/ipc/addr.h"
 #include "controlplane/session/sessions.h"
 
 #include <arpa/inet.h>
@@ -14,7 +15,6 @@
 
 #include "controlplane/ipc/ipc.h"
 #include "controlplane/proc/log.h"
-#include "controlplane/session/addr.h"
 
 #define TICK_S 1
 

@@ -13,6 +13,7 @@
 
 #include <event2/event.h>
 
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 
 #define QUICK_DEATH_MS 5000u // a child that dies sooner is started again with a pause
@@ -138,7 +139,7 @@ static int launch(struct proc *proc) {
 	int status = spawn_child(proc, &proc->pid, &fd);
 	if (status < 0)
 		return status;
-	proc->started_ms = sup_now_ms();
+	proc->started_ms = clock_ms();
 	proc->ready = false;
 	proc->chan = ipc_chan_new(proc->sup->base, fd, IPC_SUPERVISOR, proc->role, proc->index,
 		proc_message, on_closed, proc);
@@ -224,7 +225,7 @@ static void log_death(const struct proc *proc, int wait_status) {
 }
 
 static uint32_t pause_ms(struct proc *proc) {
-	if (sup_now_ms() - proc->started_ms >= QUICK_DEATH_MS)
+	if (clock_ms() - proc->started_ms >= QUICK_DEATH_MS)
 		proc->quick_deaths = 0;
 	unsigned deaths = proc->quick_deaths++;
 	if (deaths == 0)

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -18,12 +17,6 @@
 #include "controlplane/proc/log.h"
 
 #define STOP_TIMEOUT_S 5
-
-uint64_t sup_now_ms(void) {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 void sup_exit(struct supervisor *sup, int status) {
 	sup->status = status;

@@ -88,7 +88,6 @@ struct supervisor {
 int supervisor_main(const char *config_path);
 void sup_exit(struct supervisor *sup, int status);
 void sup_announce(struct supervisor *sup); // a child became ready
-uint64_t sup_now_ms(void);
 
 // config.c: reads, validates, seals. NULL error is never left: *error is malloc'ed on failure.
 int sup_config_load(const char *path, struct config *config, char **error);

@@ -118,3 +118,9 @@ int abi_channel_recv(int sock, void *msg, size_t len, int *fds, unsigned max_fds
 	}
 	return (int)nb;
 }
+
+bool abi_channel_closed(int sock) {
+	char byte;
+
+	return recv(sock, &byte, 1, MSG_DONTWAIT) >= 0 || (errno != EAGAIN && errno != EINTR);
+}

@@ -42,27 +42,24 @@ static struct {
 	struct abi_addr addr[DP_LOCALS_MAX];
 } staged[ABI_PORTS_MAX];
 
-static const size_t addr_len[2] = { 4, 16 };
+static const size_t addr_len[2] = {4, 16};
 
-static struct dp_port *port_of(unsigned ifindex)
-{
+static struct dp_port *port_of(unsigned ifindex) {
 	return ifindex != 0 ? dp_port_by_ifindex(ifindex) : NULL;
 }
 
-static const uint8_t *attr_addr(const struct nlattr *attr, bool v6)
-{
+static const uint8_t *attr_addr(const struct nlattr *attr, bool v6) {
 	if (attr == NULL || (size_t)nla_len(attr) != addr_len[v6])
 		return NULL;
 	return nla_data(attr);
 }
 
 // The hop of a multipath route that goes through one of our ports; the first is taken.
-static struct dp_port *multipath(const struct nlattr *attr, bool v6, const uint8_t **gateway)
-{
+static struct dp_port *multipath(const struct nlattr *attr, bool v6, const uint8_t **gateway) {
 	int left = nla_len(attr);
 
-	for (struct rtnexthop *hop = nla_data(attr); left >= (int)sizeof(*hop) &&
-		hop->rtnh_len >= sizeof(*hop) && hop->rtnh_len <= left;
+	for (struct rtnexthop *hop = nla_data(attr);
+		left >= (int)sizeof(*hop) && hop->rtnh_len >= sizeof(*hop) && hop->rtnh_len <= left;
 		left -= RTNH_ALIGN(hop->rtnh_len), hop = RTNH_NEXT(hop)) {
 		struct dp_port *port = port_of((unsigned)hop->rtnh_ifindex);
 		struct nlattr *tb[RTA_MAX + 1];
@@ -70,7 +67,7 @@ static struct dp_port *multipath(const struct nlattr *attr, bool v6, const uint8
 		if (port == NULL)
 			continue;
 		if (nla_parse(tb, RTA_MAX, (struct nlattr *)RTNH_DATA(hop),
-			hop->rtnh_len - (int)sizeof(*hop), NULL) < 0)
+			    hop->rtnh_len - (int)sizeof(*hop), NULL) < 0)
 			continue;
 		*gateway = attr_addr(tb[RTA_GATEWAY], v6);
 		return port;
@@ -78,8 +75,7 @@ static struct dp_port *multipath(const struct nlattr *attr, bool v6, const uint8
 	return NULL;
 }
 
-static uint8_t route_type(const struct rtmsg *rtm, const uint8_t *gateway)
-{
+static uint8_t route_type(const struct rtmsg *rtm, const uint8_t *gateway) {
 	switch (rtm->rtm_type) {
 	case RTN_UNICAST:
 		return gateway != NULL ? DP_ROUTE_VIA : DP_ROUTE_LINK;
@@ -92,12 +88,11 @@ static uint8_t route_type(const struct rtmsg *rtm, const uint8_t *gateway)
 	return 0;
 }
 
-static void on_route(const struct nlmsghdr *nlh)
-{
+static void on_route(const struct nlmsghdr *nlh) {
 	static const uint8_t any[16];
 	const struct rtmsg *rtm = nlmsg_data(nlh);
 	struct nlattr *tb[RTA_MAX + 1];
-	struct dp_route_spec spec = { 0 };
+	struct dp_route_spec spec = {0};
 	struct dp_port *port;
 
 	if (nlmsg_parse((struct nlmsghdr *)nlh, sizeof(*rtm), tb, RTA_MAX, NULL) < 0)
@@ -106,8 +101,9 @@ static void on_route(const struct nlmsghdr *nlh)
 		return;
 	if ((rtm->rtm_flags & RTM_F_CLONED) || rtm->rtm_src_len != 0 || rtm->rtm_tos != 0)
 		return;
-	uint32_t table = tb[RTA_TABLE] != NULL && nla_len(tb[RTA_TABLE]) >= 4 ?
-		nla_get_u32(tb[RTA_TABLE]) : rtm->rtm_table;
+	uint32_t table = tb[RTA_TABLE] != NULL && nla_len(tb[RTA_TABLE]) >= 4
+		? nla_get_u32(tb[RTA_TABLE])
+		: rtm->rtm_table;
 
 	if (table != RT_TABLE_MAIN && table != RT_TABLE_LOCAL)
 		return;
@@ -116,8 +112,9 @@ static void on_route(const struct nlmsghdr *nlh)
 	if (tb[RTA_OIF] != NULL && nla_len(tb[RTA_OIF]) >= 4)
 		port = port_of(nla_get_u32(tb[RTA_OIF]));
 	else
-		port = tb[RTA_MULTIPATH] != NULL ?
-			multipath(tb[RTA_MULTIPATH], spec.v6, &spec.gateway) : NULL;
+		port = tb[RTA_MULTIPATH] != NULL
+			? multipath(tb[RTA_MULTIPATH], spec.v6, &spec.gateway)
+			: NULL;
 	if (port == NULL || (port->flags & DP_PORT_NOARP))
 		return;
 	spec.type = route_type(rtm, spec.gateway);
@@ -142,8 +139,7 @@ static void on_route(const struct nlmsghdr *nlh)
 		dp_fib_add(&spec);
 }
 
-static void on_neigh(const struct nlmsghdr *nlh)
-{
+static void on_neigh(const struct nlmsghdr *nlh) {
 	const struct ndmsg *ndm = nlmsg_data(nlh);
 	const uint16_t valid = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT;
 	struct nlattr *tb[NDA_MAX + 1];
@@ -176,8 +172,7 @@ static void on_neigh(const struct nlmsghdr *nlh)
 		dp_neigh_release(neigh);
 }
 
-static void on_address(const struct nlmsghdr *nlh)
-{
+static void on_address(const struct nlmsghdr *nlh) {
 	const struct ifaddrmsg *ifa = nlmsg_data(nlh);
 	struct nlattr *tb[IFA_MAX + 1];
 	struct dp_port *port;
@@ -209,8 +204,7 @@ static void on_address(const struct nlmsghdr *nlh)
 	dump_wanted = true; // IPv4 routes with it as their source went silently
 }
 
-static void on_link(const struct nlmsghdr *nlh)
-{
+static void on_link(const struct nlmsghdr *nlh) {
 	const struct ifinfomsg *ifi = nlmsg_data(nlh);
 	struct dp_port *port;
 
@@ -219,15 +213,15 @@ static void on_link(const struct nlmsghdr *nlh)
 	port = port_of((unsigned)ifi->ifi_index);
 	if (port == NULL)
 		return;
-	unsigned flags = nlh->nlmsg_type == RTM_NEWLINK ? ifi->ifi_flags & (IFF_UP | IFF_RUNNING) : 0;
+	unsigned flags = nlh->nlmsg_type == RTM_NEWLINK ? ifi->ifi_flags & (IFF_UP | IFF_RUNNING)
+							: 0;
 
 	if (flags != link_flags[port->index])
 		dump_wanted = true; // IPv4 routes of a link that goes down are not announced
 	link_flags[port->index] = flags;
 }
 
-static int on_message(struct nl_msg *msg, void *arg)
-{
+static int on_message(struct nl_msg *msg, void *arg) {
 	const struct nlmsghdr *nlh = nlmsg_hdr(msg);
 
 	switch (nlh->nlmsg_type) {
@@ -251,8 +245,7 @@ static int on_message(struct nl_msg *msg, void *arg)
 	return NL_OK;
 }
 
-static void sweep_neigh(struct dp_neigh *neigh, void *arg)
-{
+static void sweep_neigh(struct dp_neigh *neigh, void *arg) {
 	if (!neigh->known || neigh->epoch == epoch)
 		return;
 	neigh->known = neigh->fresh = false;
@@ -261,17 +254,16 @@ static void sweep_neigh(struct dp_neigh *neigh, void *arg)
 }
 
 // 0 or -NLE_*.
-static int dump_once(void)
-{
-	static const int types[] = { RTM_GETLINK, RTM_GETADDR, RTM_GETNEIGH, RTM_GETROUTE };
-	struct rtgenmsg gen = { .rtgen_family = AF_UNSPEC };
+static int dump_once(void) {
+	static const int types[] = {RTM_GETLINK, RTM_GETADDR, RTM_GETNEIGH, RTM_GETROUTE};
+	struct rtgenmsg gen = {.rtgen_family = AF_UNSPEC};
 
 	memset(staged, 0, sizeof(staged));
 	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++) {
-		struct ifinfomsg link = { .ifi_family = AF_UNSPEC };
-		int ret = types[i] == RTM_GETLINK ?
-			nl_send_simple(asks, types[i], NLM_F_DUMP, &link, sizeof(link)) :
-			nl_send_simple(asks, types[i], NLM_F_DUMP, &gen, sizeof(gen));
+		struct ifinfomsg link = {.ifi_family = AF_UNSPEC};
+		int ret = types[i] == RTM_GETLINK
+			? nl_send_simple(asks, types[i], NLM_F_DUMP, &link, sizeof(link))
+			: nl_send_simple(asks, types[i], NLM_F_DUMP, &gen, sizeof(gen));
 
 		if (ret >= 0)
 			ret = nl_recvmsgs_default(asks);
@@ -281,8 +273,7 @@ static int dump_once(void)
 	return 0;
 }
 
-static int dump(void)
-{
+static int dump(void) {
 	int ret = 0;
 
 	if (++epoch == 0)
@@ -295,7 +286,8 @@ static int dump(void)
 	}
 	dumping = dump_wanted = false;
 	if (ret != 0) {
-		fprintf(stderr, "penstock-dataplane: cannot read the kernel's routes: %s\n", nl_geterror(ret));
+		fprintf(stderr, "penstock-dataplane: cannot read the kernel's routes: %s\n",
+			nl_geterror(ret));
 		return -EIO;
 	}
 	for (unsigned i = 0; i < dp_nb_ports; i++)
@@ -306,8 +298,7 @@ static int dump(void)
 }
 
 // Makes the kernel resolve or confirm a neighbour (NTF_USE: as if it sent to it itself).
-static void resolve(uint8_t index, const struct abi_addr *addr)
-{
+static void resolve(uint8_t index, const struct abi_addr *addr) {
 	bool v6 = !dp_addr_is4(addr);
 	struct ndmsg ndm = {
 		.ndm_family = v6 ? AF_INET6 : AF_INET,
@@ -326,14 +317,12 @@ static void resolve(uint8_t index, const struct abi_addr *addr)
 	nl_send_sync(asks, msg); // takes the message; an error: the next packet asks again
 }
 
-static void refresh(struct dp_neigh *neigh, void *arg)
-{
+static void refresh(struct dp_neigh *neigh, void *arg) {
 	if (atomic_exchange(&neigh->used, 0) && !neigh->fresh && neigh->known)
 		resolve(neigh->port, &neigh->addr);
 }
 
-static void on_requests(void)
-{
+static void on_requests(void) {
 	struct dp_neigh_request request;
 
 	dp_neigh_request_clear();
@@ -343,8 +332,7 @@ static void on_requests(void)
 	}
 }
 
-static void on_events(void)
-{
+static void on_events(void) {
 	int ret = nl_recvmsgs_default(events);
 
 	// -NLE_NOMEM is ENOBUFS: notifications were lost.
@@ -352,8 +340,7 @@ static void on_events(void)
 		dump_wanted = true;
 }
 
-void dp_netlink_process(void)
-{
+void dp_netlink_process(void) {
 	struct epoll_event ready[4];
 	int n = epoll_wait(epoll_fd, ready, 4, 0);
 	uint64_t expirations;
@@ -370,14 +357,12 @@ void dp_netlink_process(void)
 		dump();
 }
 
-int dp_netlink_fd(void)
-{
+int dp_netlink_fd(void) {
 	return epoll_fd;
 }
 
 // RTM_NEWADDR of one gateway address, host prefix, and RTM_NEWROUTE of its pool, on the TAP.
-static int tap_address(const struct dp_port *port, const struct cfg_addr *addr)
-{
+static int tap_address(const struct dp_port *port, const struct cfg_addr *addr) {
 	bool v6 = addr->family == AF_INET6;
 	struct ifaddrmsg ifa = {
 		.ifa_family = addr->family,
@@ -397,8 +382,7 @@ static int tap_address(const struct dp_port *port, const struct cfg_addr *addr)
 	return nl_send_sync(asks, msg);
 }
 
-static int tap_route(const struct dp_port *port, const struct cfg_prefix *pool)
-{
+static int tap_route(const struct dp_port *port, const struct cfg_prefix *pool) {
 	bool v6 = pool->addr.family == AF_INET6;
 	struct rtmsg rtm = {
 		.rtm_family = pool->addr.family,
@@ -429,10 +413,9 @@ static int tap_route(const struct dp_port *port, const struct cfg_prefix *pool)
 }
 
 // What the host must know of one pool, on the TAP into it.
-static int tap_pool(const struct dp_port *port, const struct cfg_pool *pool)
-{
-	const struct cfg_addr *gateway[2] = { &pool->gateway4, &pool->gateway6 };
-	const struct cfg_prefix *prefix[2] = { &pool->v4, &pool->v6 };
+static int tap_pool(const struct dp_port *port, const struct cfg_pool *pool) {
+	const struct cfg_addr *gateway[2] = {&pool->gateway4, &pool->gateway6};
+	const struct cfg_prefix *prefix[2] = {&pool->v4, &pool->v6};
 
 	for (unsigned i = 0; i < 2; i++) {
 		int ret = 0;
@@ -442,7 +425,8 @@ static int tap_pool(const struct dp_port *port, const struct cfg_pool *pool)
 		if (ret == 0 && prefix[i]->addr.family != 0)
 			ret = tap_route(port, prefix[i]);
 		if (ret != 0) {
-			fprintf(stderr, "penstock-dataplane: cannot set the IPv%c pool %s on %s: %s\n",
+			fprintf(stderr,
+				"penstock-dataplane: cannot set the IPv%c pool %s on %s: %s\n",
 				i == 0 ? '4' : '6', pool->name, port->kernel_if, nl_geterror(ret));
 			return -EIO;
 		}
@@ -451,8 +435,7 @@ static int tap_pool(const struct dp_port *port, const struct cfg_pool *pool)
 }
 
 // A port without neighbours is the way to everything that no other port has a route for.
-static int noarp_routes(const struct dp_port *port)
-{
+static int noarp_routes(const struct dp_port *port) {
 	static const uint8_t any[16];
 	static const struct abi_addr none;
 	struct dp_neigh *peer = dp_neigh_get(port->index, &none);
@@ -478,8 +461,7 @@ static int noarp_routes(const struct dp_port *port)
 	return 0;
 }
 
-static int setup_ports(const struct cfg *cfg)
-{
+static int setup_ports(const struct cfg *cfg) {
 	for (unsigned i = 0; i < dp_nb_ports; i++) {
 		const struct dp_port *port = &dp_ports[i];
 		int ret = port->flags & DP_PORT_NOARP ? noarp_routes(port) : 0;
@@ -492,8 +474,7 @@ static int setup_ports(const struct cfg *cfg)
 	return 0;
 }
 
-static struct nl_sock *open_socket(void)
-{
+static struct nl_sock *open_socket(void) {
 	struct nl_sock *sock = nl_socket_alloc();
 
 	if (sock == NULL)
@@ -507,16 +488,14 @@ static struct nl_sock *open_socket(void)
 	return sock;
 }
 
-static int watch(int fd)
-{
-	struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
+static int watch(int fd) {
+	struct epoll_event event = {.events = EPOLLIN, .data.fd = fd};
 
 	return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : -errno;
 }
 
-static int open_all(void)
-{
-	const struct itimerspec period = { { REFRESH_S, 0 }, { REFRESH_S, 0 } };
+static int open_all(void) {
+	const struct itimerspec period = {{REFRESH_S, 0}, {REFRESH_S, 0}};
 
 	asks = open_socket();
 	events = open_socket();
@@ -525,7 +504,7 @@ static int open_all(void)
 	nl_socket_disable_seq_check(events);
 	nl_socket_set_nonblocking(events);
 	if (nl_socket_add_memberships(events, RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR,
-		RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0) < 0)
+		    RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, 0) < 0)
 		return -EPERM;
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
@@ -538,8 +517,7 @@ static int open_all(void)
 	return ret != 0 ? ret : watch(timer_fd);
 }
 
-int dp_netlink_init(const struct cfg *cfg, unsigned workers)
-{
+int dp_netlink_init(const struct cfg *cfg, unsigned workers) {
 	int ret = dp_fib_init();
 
 	if (ret == 0)
@@ -558,8 +536,7 @@ int dp_netlink_init(const struct cfg *cfg, unsigned workers)
 	return ret;
 }
 
-void dp_netlink_fini(void)
-{
+void dp_netlink_fini(void) {
 	nl_socket_free(events);
 	nl_socket_free(asks);
 	events = asks = NULL;

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "dataplane/abi/addr.h"
+
 #define MTU_MIN 576u
 #define MTU_MAX 9000u
 #define DSCP_MAX 63u
@@ -22,12 +24,6 @@ static bool zero(const void *bytes, size_t len) {
 	return any == 0;
 }
 
-static bool is4(const struct abi_addr *addr) {
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	return memcmp(addr->bytes, mapped, sizeof(mapped)) == 0;
-}
-
 static bool policy_ok(const struct abi_policy *policy) {
 	return (policy->flags & ~(uint32_t)POLICY_FLAGS) == 0 && policy->mtu >= MTU_MIN &&
 		policy->mtu <= MTU_MAX && policy->reserved == 0 && policy->dscp <= DSCP_MAX &&
@@ -40,9 +36,10 @@ static bool add_ok(const struct abi_cmd_session_add *add) {
 
 	if (!has4 && !has6)
 		return false;
-	if (has4 && (!is4(&add->inner4) || zero(add->inner4.bytes + 12, 4)))
+	if (has4 && (!abi_addr_is4(&add->inner4) || zero(add->inner4.bytes + 12, 4)))
 		return false;
-	if (has6 && (is4(&add->inner6) || add->inner6_prefix == 0 || add->inner6_prefix > 128))
+	if (has6 &&
+		(abi_addr_is4(&add->inner6) || add->inner6_prefix == 0 || add->inner6_prefix > 128))
 		return false;
 	return zero(add->reserved, sizeof(add->reserved)) && policy_ok(&add->policy);
 }
@@ -68,8 +65,8 @@ static bool stream_ok(const struct abi_cmd_stream_set *set) {
 static bool tuple_ok(const struct abi_tuple *tuple) {
 	return !zero(&tuple->local, sizeof(tuple->local)) &&
 		!zero(&tuple->remote, sizeof(tuple->remote)) &&
-		is4(&tuple->local) == is4(&tuple->remote) && tuple->local_port != 0 &&
-		tuple->remote_port != 0 && tuple->reserved == 0;
+		abi_addr_is4(&tuple->local) == abi_addr_is4(&tuple->remote) &&
+		tuple->local_port != 0 && tuple->remote_port != 0 && tuple->reserved == 0;
 }
 
 static bool dtls_ok(const struct abi_cmd_dtls_set *set) {

@@ -13,8 +13,7 @@ enum {
 	EDGE_MAX,
 };
 
-static bool is_client(const struct nd_request *request)
-{
+static bool is_client(const struct nd_request *request) {
 	uint32_t addr4;
 
 	if (request->v6)
@@ -23,8 +22,7 @@ static bool is_client(const struct nd_request *request)
 	return dp_session_by_inner4(addr4) != NULL;
 }
 
-static unsigned answer(struct rte_mbuf *m)
-{
+static unsigned answer(struct rte_mbuf *m) {
 	const struct dp_port *port = &dp_ports[dp_pkt(m)->port];
 	const uint8_t *frame = rte_pktmbuf_mtod(m, const uint8_t *);
 	struct nd_request request;
@@ -42,9 +40,8 @@ static unsigned answer(struct rte_mbuf *m)
 }
 
 static uint16_t arp_nd_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 
 	for (uint16_t i = 0; i < n; i++)
 		edge_add(&run, answer(objs[i]), objs[i]);

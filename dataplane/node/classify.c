@@ -26,23 +26,19 @@ enum {
 };
 #define DROP EDGE_MAX // plus the counter
 
-static unsigned drop(enum abi_counter counter)
-{
+static unsigned drop(enum abi_counter counter) {
 	return DROP + counter;
 }
 
-static bool ip_checksum_unknown(const struct rte_mbuf *m)
-{
+static bool ip_checksum_unknown(const struct rte_mbuf *m) {
 	return (m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) != RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 }
 
-static bool udp_checksum_unknown(const struct rte_mbuf *m)
-{
+static bool udp_checksum_unknown(const struct rte_mbuf *m) {
 	return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 }
 
-static unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m)
-{
+static unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
 	struct ip_info info;
@@ -56,8 +52,8 @@ static unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m)
 	dp_addr_from(&pkt->tuple.local, info.version == 6, ip_destination(ip, info.version));
 	if (ip_is_fragment(&info)) {
 		// Which port it is for shows when it is whole.
-		return dp_l3_listens_on(port->index, &pkt->tuple.local) ? EDGE_OUTER_REASSEMBLE :
-									  EDGE_PUNT_KERNEL;
+		return dp_l3_listens_on(port->index, &pkt->tuple.local) ? EDGE_OUTER_REASSEMBLE
+									: EDGE_PUNT_KERNEL;
 	}
 	if (info.total_len - info.header_len < (int)UDP_HEADER)
 		return drop(ABI_C_drop_udp_bad);
@@ -75,13 +71,11 @@ static unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m)
 	return EDGE_DTLS_DECODE;
 }
 
-static bool is_solicitation(const uint8_t *ip, uint16_t len)
-{
+static bool is_solicitation(const uint8_t *ip, uint16_t len) {
 	return len > IP6_HEADER && ip[6] == IP_PROTO_ICMP6 && ip[IP6_HEADER] == 135;
 }
 
-static unsigned lan_ip(const struct dp_port *port, struct rte_mbuf *m, bool v6, bool group)
-{
+static unsigned lan_ip(const struct dp_port *port, struct rte_mbuf *m, bool v6, bool group) {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
 	uint16_t len = m->data_len - ETH_HEADER;
 	struct abi_addr to;
@@ -104,8 +98,7 @@ static unsigned lan_ip(const struct dp_port *port, struct rte_mbuf *m, bool v6, 
 	return EDGE_L3_INPUT;
 }
 
-static unsigned classify(struct rte_mbuf *m)
-{
+static unsigned classify(struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	const struct dp_port *port = &dp_ports[pkt->port];
 	const uint8_t *eth;
@@ -122,8 +115,8 @@ static unsigned classify(struct rte_mbuf *m)
 	if (!group && !(port->flags & DP_PORT_POINT_TO_HOST) && memcmp(eth, &port->mac, 6) != 0)
 		return drop(ABI_C_drop_eth_bad);
 	if (type != ETH_TYPE_IP4 && type != ETH_TYPE_IP6) {
-		return type == ETH_TYPE_ARP && port->role == CFG_ROLE_LAN ? EDGE_ARP_ND :
-									    EDGE_PUNT_KERNEL;
+		return type == ETH_TYPE_ARP && port->role == CFG_ROLE_LAN ? EDGE_ARP_ND
+									  : EDGE_PUNT_KERNEL;
 	}
 	if (port->role == CFG_ROLE_LAN)
 		return lan_ip(port, m, type == ETH_TYPE_IP6, group);
@@ -131,9 +124,8 @@ static unsigned classify(struct rte_mbuf *m)
 }
 
 static uint16_t classify_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 
 	for (uint16_t i = 0; i < n && i < PREFETCH; i++)
 		rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i], void *));

@@ -12,15 +12,14 @@ struct edge_run {
 	struct rte_mbuf *pkts[DP_BURST];
 };
 
-static inline void edge_flush(struct edge_run *run)
-{
+static inline void edge_flush(struct edge_run *run) {
 	if (run->n > 0)
-		rte_node_enqueue(run->graph, run->node, (rte_edge_t)run->edge, (void **)run->pkts, run->n);
+		rte_node_enqueue(
+			run->graph, run->node, (rte_edge_t)run->edge, (void **)run->pkts, run->n);
 	run->n = 0;
 }
 
-static inline void edge_add(struct edge_run *run, unsigned edge, struct rte_mbuf *m)
-{
+static inline void edge_add(struct edge_run *run, unsigned edge, struct rte_mbuf *m) {
 	if (run->n == DP_BURST || run->edge != edge)
 		edge_flush(run);
 	run->edge = edge;

@@ -9,15 +9,13 @@
 
 #define FRAGMENT_HEADER 8u
 
-static unsigned give_up(struct rte_mbuf *m, struct rte_mbuf **out, unsigned n)
-{
+static unsigned give_up(struct rte_mbuf *m, struct rte_mbuf **out, unsigned n) {
 	rte_pktmbuf_free_bulk(out, n);
 	dp_drop(&m, 1, ABI_C_drop_no_mbuf);
 	return 0;
 }
 
-static unsigned finish(struct rte_mbuf *m, struct rte_mbuf **out, unsigned n)
-{
+static unsigned finish(struct rte_mbuf *m, struct rte_mbuf **out, unsigned n) {
 	for (unsigned i = 0; i < n; i++) {
 		*dp_pkt(out[i]) = *dp_pkt(m);
 		out[i]->ol_flags = 0;
@@ -27,8 +25,7 @@ static unsigned finish(struct rte_mbuf *m, struct rte_mbuf **out, unsigned n)
 	return n;
 }
 
-unsigned fragment4(struct rte_mbuf *m, uint16_t mtu, struct rte_mbuf **out)
-{
+unsigned fragment4(struct rte_mbuf *m, uint16_t mtu, struct rte_mbuf **out) {
 	int n = rte_ipv4_fragment_copy_nonseg_packet(m, out, FRAGMENTS_MAX, mtu, dp_mbuf_pool);
 
 	if (n <= 0)
@@ -38,9 +35,8 @@ unsigned fragment4(struct rte_mbuf *m, uint16_t mtu, struct rte_mbuf **out)
 	return finish(m, out, (unsigned)n);
 }
 
-static void write_fragment6(uint8_t *to, const uint8_t *from, uint32_t offset, uint16_t part,
-	bool more, uint32_t id)
-{
+static void write_fragment6(
+	uint8_t *to, const uint8_t *from, uint32_t offset, uint16_t part, bool more, uint32_t id) {
 	memcpy(to, from, IP6_HEADER);
 	ip_store16(to + 4, FRAGMENT_HEADER + part);
 	to[6] = 44;
@@ -51,8 +47,7 @@ static void write_fragment6(uint8_t *to, const uint8_t *from, uint32_t offset, u
 	memcpy(to + IP6_HEADER + FRAGMENT_HEADER, from + IP6_HEADER + offset, part);
 }
 
-unsigned fragment6(struct rte_mbuf *m, uint16_t mtu, uint32_t id, struct rte_mbuf **out)
-{
+unsigned fragment6(struct rte_mbuf *m, uint16_t mtu, uint32_t id, struct rte_mbuf **out) {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
 	uint32_t left = m->data_len - IP6_HEADER, offset = 0;
 	uint16_t step = (uint16_t)((mtu - IP6_HEADER - FRAGMENT_HEADER) & ~7u);

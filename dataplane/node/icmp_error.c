@@ -29,8 +29,7 @@ static _Thread_local struct {
 	bool started;
 } bucket;
 
-static bool rate_take(uint64_t now)
-{
+static bool rate_take(uint64_t now) {
 	uint64_t rate = dp_l3.icmp_rate, most = RTE_MAX(rate / 10, UINT64_C(10)), earned;
 
 	if (rate == 0)
@@ -52,15 +51,15 @@ static bool rate_take(uint64_t now)
 }
 
 // False: no error about this one; the packet is as it was.
-static bool make_error(struct rte_mbuf *m, uint64_t now)
-{
+static bool make_error(struct rte_mbuf *m, uint64_t now) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *), source[16];
 	enum icmp_kind kind = pkt->icmp_kind;
 	struct ip_info info;
 	uint16_t quote;
 
-	if (ip_parse(ip, m->data_len, false, &info) != IP_OK || !icmp_error_allowed(ip, &info, kind))
+	if (ip_parse(ip, m->data_len, false, &info) != IP_OK ||
+		!icmp_error_allowed(ip, &info, kind))
 		return false;
 	if (!dp_l3_icmp_source(info.version == 6, ip_source(ip, info.version), pkt->port, source))
 		return false;
@@ -81,9 +80,8 @@ static bool make_error(struct rte_mbuf *m, uint64_t now)
 }
 
 static uint16_t icmp_error_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 	uint64_t now = rte_rdtsc();
 
 	for (uint16_t i = 0; i < n; i++) {

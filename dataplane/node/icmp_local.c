@@ -9,16 +9,16 @@ enum {
 };
 
 static uint16_t icmp_local_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *m = objs[i];
 		uint8_t *ip = rte_pktmbuf_mtod(m, uint8_t *);
 		struct ip_info info;
 
-		if (ip_parse(ip, m->data_len, false, &info) != IP_OK || !icmp_echo_reply(ip, &info)) {
+		if (ip_parse(ip, m->data_len, false, &info) != IP_OK ||
+			!icmp_echo_reply(ip, &info)) {
 			dp_drop(&m, 1, ABI_C_drop_not_ours);
 			continue;
 		}

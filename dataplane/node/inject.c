@@ -13,8 +13,7 @@ enum {
 	EDGE_MAX,
 };
 
-static bool acceptable(const struct abi_tuple *tuple)
-{
+static bool acceptable(const struct abi_tuple *tuple) {
 	bool v4 = dp_addr_is4(&tuple->local);
 	uint8_t version = v4 ? 4 : 6;
 
@@ -31,9 +30,8 @@ static bool acceptable(const struct abi_tuple *tuple)
 }
 
 static uint16_t inject_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *m = objs[i];

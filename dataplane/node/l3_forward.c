@@ -33,41 +33,35 @@ struct packet {
 	uint16_t mtu; // of the tunnel it goes into
 };
 
-static unsigned icmp(struct packet *p, enum icmp_kind kind, uint16_t mtu)
-{
+static unsigned icmp(struct packet *p, enum icmp_kind kind, uint16_t mtu) {
 	p->pkt->icmp_kind = (uint8_t)kind;
 	p->pkt->icmp_mtu = mtu;
 	return EDGE_ICMP_ERROR;
 }
 
 // Of the channel that tunnel-out will take, inner bytes.
-static uint16_t session_mtu(struct dp_session *session)
-{
+static uint16_t session_mtu(struct dp_session *session) {
 	struct dp_dtls *dtls = atomic_load_explicit(&session->dtls, memory_order_acquire);
 	bool stream = atomic_load_explicit(&session->tx_channel, memory_order_relaxed) != 2;
 
-	return dtls != NULL && !stream && dtls->mtu != 0 ? RTE_MIN(dtls->mtu, session->mtu) :
-							   session->mtu;
+	return dtls != NULL && !stream && dtls->mtu != 0 ? RTE_MIN(dtls->mtu, session->mtu)
+							 : session->mtu;
 }
 
-static bool hop_left(const struct packet *p)
-{
+static bool hop_left(const struct packet *p) {
 	return (p->pkt->l3_flags & DP_L3_LOCAL) || p->info.ttl > 1;
 }
 
-static void hop_take(struct packet *p)
-{
+static void hop_take(struct packet *p) {
 	if (!(p->pkt->l3_flags & DP_L3_LOCAL))
 		ip_ttl_decrement(p->ip, p->info.version);
 }
 
-static bool may_reach(const struct dp_session *from, const struct dp_session *to)
-{
+static bool may_reach(const struct dp_session *from, const struct dp_session *to) {
 	return dp_l3.client_to_client && (from->flags & to->flags & ABI_POLICY_CLIENT_TO_CLIENT);
 }
 
-static unsigned to_client(struct packet *p, struct dp_session *session)
-{
+static unsigned to_client(struct packet *p, struct dp_session *session) {
 	struct dp_session *from = p->pkt->session;
 	uint16_t mtu = session_mtu(session), mss_mtu = mtu;
 
@@ -92,8 +86,7 @@ static unsigned to_client(struct packet *p, struct dp_session *session)
 }
 
 // An address of the kernel behind a twin: as a frame that came from the wire.
-static unsigned to_kernel(struct packet *p, const struct dp_port *port)
-{
+static unsigned to_kernel(struct packet *p, const struct dp_port *port) {
 	uint8_t *eth;
 
 	if (!(port->flags & DP_PORT_HAS_TWIN))
@@ -109,8 +102,7 @@ static unsigned to_kernel(struct packet *p, const struct dp_port *port)
 	return EDGE_PUNT_KERNEL;
 }
 
-static unsigned to_lan(struct packet *p, bool gateway)
-{
+static unsigned to_lan(struct packet *p, bool gateway) {
 	const uint8_t *to = ip_destination(p->ip, p->info.version);
 	const struct dp_route *route = dp_fib_lookup(DP_FIB_LAN, p->v6, to);
 	bool from_lan = p->pkt->session == NULL && !(p->pkt->l3_flags & DP_L3_LOCAL);
@@ -121,8 +113,8 @@ static unsigned to_lan(struct packet *p, bool gateway)
 	if (gateway && (port == NULL || !(port->flags & DP_PORT_POINT_TO_HOST)))
 		return EDGE_ICMP_LOCAL;
 	// Back into the host that it came from would be a loop.
-	if (port == NULL || (from_lan && port->index == p->pkt->port &&
-		(port->flags & DP_PORT_POINT_TO_HOST)))
+	if (port == NULL ||
+		(from_lan && port->index == p->pkt->port && (port->flags & DP_PORT_POINT_TO_HOST)))
 		return icmp(p, ICMP_NET_UNREACHABLE, 0);
 	if (route->type == DP_ROUTE_REJECT)
 		return icmp(p, ICMP_NET_UNREACHABLE, 0);
@@ -138,8 +130,7 @@ static unsigned to_lan(struct packet *p, bool gateway)
 	return EDGE_LAN_OUTPUT;
 }
 
-static unsigned forward(struct packet *p)
-{
+static unsigned forward(struct packet *p) {
 	const uint8_t *to;
 	struct dp_session *session;
 	uint32_t to4;
@@ -167,8 +158,7 @@ static unsigned forward(struct packet *p)
 	return pool ? icmp(p, ICMP_HOST_UNREACHABLE, 0) : to_lan(p, false);
 }
 
-static void emit(struct edge_run *run, struct packet *p, unsigned edge)
-{
+static void emit(struct edge_run *run, struct packet *p, unsigned edge) {
 	struct rte_mbuf *pieces[FRAGMENTS_MAX];
 	unsigned n;
 
@@ -186,12 +176,11 @@ static void emit(struct edge_run *run, struct packet *p, unsigned edge)
 }
 
 static uint16_t l3_forward_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 
 	for (uint16_t i = 0; i < n; i++) {
-		struct packet p = { .m = objs[i] };
+		struct packet p = {.m = objs[i]};
 		unsigned edge = forward(&p);
 
 		emit(&run, &p, edge);

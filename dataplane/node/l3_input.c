@@ -12,8 +12,7 @@ enum {
 };
 #define DROP EDGE_MAX
 
-static unsigned input(struct rte_mbuf *m)
-{
+static unsigned input(struct rte_mbuf *m) {
 	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
 	bool good = dp_pkt(m)->session == NULL &&
 		(m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
@@ -34,9 +33,8 @@ static unsigned input(struct rte_mbuf *m)
 }
 
 static uint16_t l3_input_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *m = objs[i];

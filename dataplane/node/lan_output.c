@@ -22,8 +22,7 @@ struct last {
 	uint8_t mac[6];
 };
 
-static bool resolve(struct last *last, const struct dp_route *route, const uint8_t *to)
-{
+static bool resolve(struct last *last, const struct dp_route *route, const uint8_t *to) {
 	struct dp_neigh *neigh = route->neigh;
 	struct abi_addr hop;
 
@@ -45,8 +44,7 @@ static bool resolve(struct last *last, const struct dp_route *route, const uint8
 	return true;
 }
 
-static void transmit(struct edge_run *run, const struct last *last, struct rte_mbuf *m)
-{
+static void transmit(struct edge_run *run, const struct last *last, struct rte_mbuf *m) {
 	const struct dp_port *port = &dp_ports[dp_pkt(m)->port];
 	bool v6 = *rte_pktmbuf_mtod(m, const uint8_t *) >> 4 == 6;
 	uint8_t *eth = (uint8_t *)rte_pktmbuf_prepend(m, ETH_HEADER);
@@ -61,8 +59,7 @@ static void transmit(struct edge_run *run, const struct last *last, struct rte_m
 	edge_add(run, EDGE_TX, m);
 }
 
-static void output(struct edge_run *run, struct last *last, struct rte_mbuf *m)
-{
+static void output(struct edge_run *run, struct last *last, struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	const struct dp_route *route = pkt->adjacency;
 	const struct dp_port *port = &dp_ports[pkt->port];
@@ -90,10 +87,9 @@ static void output(struct edge_run *run, struct last *last, struct rte_mbuf *m)
 }
 
 static uint16_t lan_output_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
-	struct last last = { .resolved = false };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
+	struct last last = {.resolved = false};
 
 	for (uint16_t i = 0; i < n; i++)
 		output(&run, &last, objs[i]);

@@ -30,8 +30,7 @@ struct hop {
 static _Thread_local uint32_t next_id;
 static _Thread_local bool id_started;
 
-static uint32_t fresh_id(void)
-{
+static uint32_t fresh_id(void) {
 	if (!id_started) {
 		next_id = (uint32_t)rte_rand();
 		id_started = true;
@@ -40,8 +39,7 @@ static uint32_t fresh_id(void)
 }
 
 // False: dropped reason in *counter.
-static bool find_hop(struct hop *hop, const struct abi_tuple *tuple, enum abi_counter *counter)
-{
+static bool find_hop(struct hop *hop, const struct abi_tuple *tuple, enum abi_counter *counter) {
 	bool v6 = !dp_addr_is4(&tuple->remote);
 	const struct dp_route *route;
 	struct dp_neigh *neigh;
@@ -67,8 +65,7 @@ static bool find_hop(struct hop *hop, const struct abi_tuple *tuple, enum abi_co
 }
 
 static void write_headers(struct rte_mbuf *m, uint8_t *ip, bool v6, bool whole,
-	const struct dp_port *port, uint16_t payload_len)
-{
+	const struct dp_port *port, uint16_t payload_len) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	unsigned at = v6 ? 0 : 12;
 	bool offload = whole && (port->flags & DP_PORT_TX_UDP_CKSUM);
@@ -91,12 +88,12 @@ static void write_headers(struct rte_mbuf *m, uint8_t *ip, bool v6, bool whole,
 	if (offload) {
 		m->l2_len = ETH_HEADER;
 		m->l3_len = v6 ? IP6_HEADER : IP4_HEADER;
-		m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+		m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
+			(v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
 	}
 }
 
-static void transmit(struct edge_run *run, const struct hop *hop, struct rte_mbuf *m, bool v6)
-{
+static void transmit(struct edge_run *run, const struct hop *hop, struct rte_mbuf *m, bool v6) {
 	uint8_t *eth = (uint8_t *)rte_pktmbuf_prepend(m, ETH_HEADER);
 
 	if (eth == NULL) {
@@ -110,8 +107,7 @@ static void transmit(struct edge_run *run, const struct hop *hop, struct rte_mbu
 	edge_add(run, EDGE_TX, m);
 }
 
-static void output(struct edge_run *run, struct hop *hop, struct rte_mbuf *m)
-{
+static void output(struct edge_run *run, struct hop *hop, struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	bool v6 = !dp_addr_is4(&pkt->tuple.remote);
 	uint16_t payload_len = m->data_len;
@@ -140,17 +136,16 @@ static void output(struct edge_run *run, struct hop *hop, struct rte_mbuf *m)
 		transmit(run, hop, m, v6);
 		return;
 	}
-	n = v6 ? fragment6(m, hop->port->mtu, fresh_id(), pieces) :
-		 fragment4(m, hop->port->mtu, pieces);
+	n = v6 ? fragment6(m, hop->port->mtu, fresh_id(), pieces)
+	       : fragment4(m, hop->port->mtu, pieces);
 	for (unsigned i = 0; i < n; i++)
 		transmit(run, hop, pieces[i], v6);
 }
 
 static uint16_t outer_output_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
-	struct hop hop = { .port = NULL };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
+	struct hop hop = {.port = NULL};
 
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 4 < n)

@@ -23,8 +23,7 @@ struct reassembly {
 	struct rte_ip_frag_death_row dead;
 };
 
-static int reassemble_init(const struct rte_graph *graph, struct rte_node *node)
-{
+static int reassemble_init(const struct rte_graph *graph, struct rte_node *node) {
 	struct reassembly *r = rte_zmalloc("reassembly", sizeof(*r), RTE_CACHE_LINE_SIZE);
 
 	if (r == NULL)
@@ -39,16 +38,14 @@ static int reassemble_init(const struct rte_graph *graph, struct rte_node *node)
 	return 0;
 }
 
-static struct reassembly *state_of(const struct rte_node *node)
-{
+static struct reassembly *state_of(const struct rte_node *node) {
 	struct reassembly *r;
 
 	memcpy(&r, node->ctx, sizeof(r));
 	return r;
 }
 
-static void reassemble_fini(const struct rte_graph *graph, struct rte_node *node)
-{
+static void reassemble_fini(const struct rte_graph *graph, struct rte_node *node) {
 	struct reassembly *r = state_of(node);
 
 	if (r == NULL)
@@ -59,16 +56,14 @@ static void reassemble_fini(const struct rte_graph *graph, struct rte_node *node
 }
 
 // What was given up (timeout, overlap, no room) waits in the death row.
-static void bury(struct reassembly *r)
-{
+static void bury(struct reassembly *r) {
 	if (r->dead.cnt > 0)
 		dp_count(ABI_C_drop_frag, r->dead.cnt);
 	rte_ip_frag_free_death_row(&r->dead, 0);
 }
 
 // NULL: kept until the others come, or given up.
-static struct rte_mbuf *add(struct reassembly *r, struct rte_mbuf *m, uint64_t now, bool *bad)
-{
+static struct rte_mbuf *add(struct reassembly *r, struct rte_mbuf *m, uint64_t now, bool *bad) {
 	uint8_t *ip = rte_pktmbuf_mtod_offset(m, uint8_t *, ETH_HEADER);
 	struct ip_info info;
 
@@ -90,8 +85,7 @@ static struct rte_mbuf *add(struct reassembly *r, struct rte_mbuf *m, uint64_t n
 }
 
 // The library leaves a chain, and the checksum to hardware.
-static bool finish(struct rte_mbuf *m)
-{
+static bool finish(struct rte_mbuf *m) {
 	uint8_t *ip;
 
 	if (rte_pktmbuf_linearize(m) != 0)
@@ -105,9 +99,8 @@ static bool finish(struct rte_mbuf *m)
 }
 
 static uint16_t reassemble_process(
-	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n)
-{
-	struct edge_run run = { .graph = graph, .node = node };
+	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct edge_run run = {.graph = graph, .node = node};
 	struct reassembly *r = state_of(node);
 	uint64_t now = rte_rdtsc();
 

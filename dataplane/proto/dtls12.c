@@ -6,30 +6,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dataplane/proto/bytes.h"
+
 #define VERSION_DTLS10 0xfeffu
 #define VERSION_DTLS12 0xfefdu
 #define SALT_LEN 4u
-
-static uint16_t get16(const uint8_t *p) {
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static void put16(uint8_t *p, uint16_t v) {
-	p[0] = (uint8_t)(v >> 8);
-	p[1] = (uint8_t)v;
-}
-
-static uint64_t get64(const uint8_t *p) {
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return __builtin_bswap64(v);
-}
-
-static void put64(uint8_t *p, uint64_t v) {
-	v = __builtin_bswap64(v);
-	memcpy(p, &v, sizeof(v));
-}
 
 int dtls12_parse(const uint8_t **src, const uint8_t *end, struct dtls12_record *record) {
 	const uint8_t *p = *src;

@@ -15,16 +15,15 @@
 static const struct {
 	uint8_t type4, code4, type6, code6;
 } kinds[ICMP_KIND_MAX] = {
-	[ICMP_TIME_EXCEEDED] = { 11, 0, 3, 0 },
-	[ICMP_TOO_BIG] = { 3, 4, 2, 0 },
-	[ICMP_NET_UNREACHABLE] = { 3, 0, 1, 0 },
-	[ICMP_HOST_UNREACHABLE] = { 3, 1, 1, 3 },
-	[ICMP_PROHIBITED] = { 3, 13, 1, 1 },
+	[ICMP_TIME_EXCEEDED] = {11, 0, 3, 0},
+	[ICMP_TOO_BIG] = {3, 4, 2, 0},
+	[ICMP_NET_UNREACHABLE] = {3, 0, 1, 0},
+	[ICMP_HOST_UNREACHABLE] = {3, 1, 1, 3},
+	[ICMP_PROHIBITED] = {3, 13, 1, 1},
 };
 
 // RFC 1122 3.2.2: queries get errors, errors and redirects do not, nor does what is unknown.
-static bool is_query4(uint8_t type)
-{
+static bool is_query4(uint8_t type) {
 	switch (type) {
 	case ICMP4_ECHO_REPLY:
 	case ICMP4_ECHO:
@@ -41,8 +40,7 @@ static bool is_query4(uint8_t type)
 	return false;
 }
 
-static bool is_about_error(const uint8_t *ip, const struct ip_info *info)
-{
+static bool is_about_error(const uint8_t *ip, const struct ip_info *info) {
 	const uint8_t *upper = ip + info->header_len;
 
 	if (info->proto != (info->version == 4 ? IP_PROTO_ICMP : IP_PROTO_ICMP6))
@@ -54,9 +52,9 @@ static bool is_about_error(const uint8_t *ip, const struct ip_info *info)
 	return upper[0] < 128 || upper[0] == ICMP6_REDIRECT;
 }
 
-bool icmp_error_allowed(const uint8_t *ip, const struct ip_info *info, enum icmp_kind kind)
-{
-	if (info->fragment_offset != 0 || !ip_is_forwardable(ip_source(ip, info->version), info->version))
+bool icmp_error_allowed(const uint8_t *ip, const struct ip_info *info, enum icmp_kind kind) {
+	if (info->fragment_offset != 0 ||
+		!ip_is_forwardable(ip_source(ip, info->version), info->version))
 		return false;
 	if (ip_is_multicast(ip_destination(ip, info->version), info->version) &&
 		!(info->version == 6 && kind == ICMP_TOO_BIG))
@@ -64,8 +62,7 @@ bool icmp_error_allowed(const uint8_t *ip, const struct ip_info *info, enum icmp
 	return !is_about_error(ip, info);
 }
 
-uint16_t icmp_error_quote_len(const struct ip_info *info)
-{
+uint16_t icmp_error_quote_len(const struct ip_info *info) {
 	uint16_t most = (info->version == 4 ? 576 : 1280) -
 		(uint16_t)icmp_error_headers_len(info->version);
 
@@ -73,8 +70,7 @@ uint16_t icmp_error_quote_len(const struct ip_info *info)
 }
 
 static uint8_t *write_ip(uint8_t *out, const uint8_t *quote, uint16_t upper_len, uint8_t version,
-	const uint8_t *source)
-{
+	const uint8_t *source) {
 	if (version == 4) {
 		memset(out, 0, IP4_HEADER);
 		out[0] = 0x45;
@@ -97,8 +93,7 @@ static uint8_t *write_ip(uint8_t *out, const uint8_t *quote, uint16_t upper_len,
 }
 
 void icmp_error_write(uint8_t *quote, uint16_t quote_len, uint8_t version, enum icmp_kind kind,
-	uint16_t mtu, const uint8_t *source)
-{
+	uint16_t mtu, const uint8_t *source) {
 	uint8_t *ip = quote - icmp_error_headers_len(version);
 	uint16_t len = ICMP_HEADER + quote_len;
 	uint8_t *icmp = write_ip(ip, quote, len, version, source);
@@ -111,8 +106,7 @@ void icmp_error_write(uint8_t *quote, uint16_t quote_len, uint8_t version, enum 
 	ip_store16(icmp + 2, ip_sum_finish(ip_sum(icmp, len, sum)));
 }
 
-static void swap_addresses(uint8_t *ip, uint8_t version)
-{
+static void swap_addresses(uint8_t *ip, uint8_t version) {
 	size_t len = version == 4 ? 4 : 16;
 	uint8_t *source = ip + (version == 4 ? 12 : 8), kept[16];
 
@@ -121,8 +115,7 @@ static void swap_addresses(uint8_t *ip, uint8_t version)
 	memcpy(source + len, kept, len);
 }
 
-bool icmp_echo_reply(uint8_t *ip, const struct ip_info *info)
-{
+bool icmp_echo_reply(uint8_t *ip, const struct ip_info *info) {
 	bool v4 = info->version == 4;
 	uint8_t *icmp = ip + info->header_len;
 	uint16_t len = info->total_len - info->header_len;

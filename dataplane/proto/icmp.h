@@ -25,8 +25,7 @@ enum icmp_kind {
 bool icmp_error_allowed(const uint8_t *ip, const struct ip_info *info, enum icmp_kind kind);
 
 // Bytes before the quoted packet: an IP and an ICMP header.
-static inline size_t icmp_error_headers_len(uint8_t version)
-{
+static inline size_t icmp_error_headers_len(uint8_t version) {
 	return version == 4 ? IP4_HEADER + 8u : IP6_HEADER + 8u;
 }
 

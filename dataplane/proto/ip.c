@@ -12,8 +12,7 @@
 #define EXT_MOBILITY 135u
 #define EXT_MAX 8 // extension headers walked over before the packet is refused
 
-uint32_t ip_sum(const void *data, size_t len, uint32_t sum)
-{
+uint32_t ip_sum(const void *data, size_t len, uint32_t sum) {
 	const uint8_t *p = data;
 	uint64_t wide = 0;
 
@@ -32,7 +31,7 @@ uint32_t ip_sum(const void *data, size_t len, uint32_t sum)
 		p += 2;
 	}
 	if (len & 1) {
-		uint8_t tail[2] = { p[0], 0 };
+		uint8_t tail[2] = {p[0], 0};
 		uint16_t word;
 
 		memcpy(&word, tail, 2);
@@ -50,28 +49,24 @@ uint32_t ip_sum(const void *data, size_t len, uint32_t sum)
 	return sum + ip_load16(bytes);
 }
 
-uint16_t ip_sum_finish(uint32_t sum)
-{
+uint16_t ip_sum_finish(uint32_t sum) {
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);
 	return (uint16_t)~sum;
 }
 
-uint32_t ip_sum_pseudo(const uint8_t *ip, uint8_t version, uint8_t proto, uint32_t upper_len)
-{
+uint32_t ip_sum_pseudo(const uint8_t *ip, uint8_t version, uint8_t proto, uint32_t upper_len) {
 	uint32_t sum = proto + (upper_len & 0xffff) + (upper_len >> 16);
 
 	return version == 4 ? ip_sum(ip + 12, 8, sum) : ip_sum(ip + 8, 32, sum);
 }
 
-void ip4_checksum_write(uint8_t *ip)
-{
+void ip4_checksum_write(uint8_t *ip) {
 	ip_store16(ip + 10, 0);
 	ip_store16(ip + 10, ip_sum_finish(ip_sum(ip, (size_t)(ip[0] & 15) * 4, 0)));
 }
 
-void ip_ttl_decrement(uint8_t *ip, uint8_t version)
-{
+void ip_ttl_decrement(uint8_t *ip, uint8_t version) {
 	if (version == 6) {
 		ip[7]--;
 		return;
@@ -82,16 +77,14 @@ void ip_ttl_decrement(uint8_t *ip, uint8_t version)
 	ip_store16(ip + 10, ip_checksum_update(ip_load16(ip + 10), old, ip_load16(ip + 8)));
 }
 
-bool ip_is_multicast(const uint8_t *address, uint8_t version)
-{
+bool ip_is_multicast(const uint8_t *address, uint8_t version) {
 	if (version == 6)
 		return address[0] == 0xff;
 	return (address[0] & 0xf0) == 0xe0 || ip_load32(address) == 0xffffffff;
 }
 
-bool ip_is_forwardable(const uint8_t *address, uint8_t version)
-{
-	static const uint8_t zero[12], mapped[12] = { [10] = 0xff, [11] = 0xff };
+bool ip_is_forwardable(const uint8_t *address, uint8_t version) {
+	static const uint8_t zero[12], mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 	if (version == 4) {
 		if (address[0] == 0 || address[0] == 127 || address[0] >= 224)
@@ -104,8 +97,7 @@ bool ip_is_forwardable(const uint8_t *address, uint8_t version)
 	return memcmp(address, zero, 12) != 0 && memcmp(address, mapped, 12) != 0;
 }
 
-static enum ip_status parse4(const uint8_t *data, size_t len, bool verify, struct ip_info *info)
-{
+static enum ip_status parse4(const uint8_t *data, size_t len, bool verify, struct ip_info *info) {
 	if (len < IP4_HEADER)
 		return IP_SHORT;
 	uint16_t header_len = (uint16_t)((data[0] & 15) * 4);
@@ -134,8 +126,7 @@ static enum ip_status parse4(const uint8_t *data, size_t len, bool verify, struc
 }
 
 // Bytes of the extension header at `p` (at least 8 are there), 0: `type` is no extension.
-static uint32_t extension_len(uint8_t type, const uint8_t *p)
-{
+static uint32_t extension_len(uint8_t type, const uint8_t *p) {
 	switch (type) {
 	case EXT_HOP_BY_HOP:
 	case EXT_ROUTING:
@@ -150,15 +141,13 @@ static uint32_t extension_len(uint8_t type, const uint8_t *p)
 	return 0;
 }
 
-static bool is_extension(uint8_t type)
-{
+static bool is_extension(uint8_t type) {
 	static const uint8_t any[8];
 
 	return extension_len(type, any) != 0;
 }
 
-static enum ip_status parse6(const uint8_t *data, size_t len, struct ip_info *info)
-{
+static enum ip_status parse6(const uint8_t *data, size_t len, struct ip_info *info) {
 	if (len < IP6_HEADER)
 		return IP_SHORT;
 	uint32_t total_len = IP6_HEADER + ip_load16(data + 4), at = IP6_HEADER;
@@ -203,8 +192,7 @@ static enum ip_status parse6(const uint8_t *data, size_t len, struct ip_info *in
 	return IP_OK;
 }
 
-enum ip_status ip_parse(const uint8_t *data, size_t len, bool verify, struct ip_info *info)
-{
+enum ip_status ip_parse(const uint8_t *data, size_t len, bool verify, struct ip_info *info) {
 	if (len == 0)
 		return IP_SHORT;
 	switch (data[0] >> 4) {
@@ -216,8 +204,7 @@ enum ip_status ip_parse(const uint8_t *data, size_t len, bool verify, struct ip_
 	return IP_VERSION;
 }
 
-bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struct udp_info *udp)
-{
+bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struct udp_info *udp) {
 	const uint8_t *header = ip + info->header_len;
 	uint16_t room = info->total_len - info->header_len;
 
@@ -243,8 +230,7 @@ bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struc
 	return true;
 }
 
-static uint8_t *write_ip4(uint8_t *out, const struct udp_headers *h)
-{
+static uint8_t *write_ip4(uint8_t *out, const struct udp_headers *h) {
 	out[0] = 0x45;
 	out[1] = (uint8_t)(h->dscp << 2);
 	ip_store16(out + 2, IP4_HEADER + UDP_HEADER + h->payload_len);
@@ -258,8 +244,7 @@ static uint8_t *write_ip4(uint8_t *out, const struct udp_headers *h)
 	return out + IP4_HEADER;
 }
 
-static uint8_t *write_ip6(uint8_t *out, const struct udp_headers *h)
-{
+static uint8_t *write_ip6(uint8_t *out, const struct udp_headers *h) {
 	ip_store32(out, 6u << 28 | (uint32_t)h->dscp << 22 | (h->flow & 0xfffff));
 	ip_store16(out + 4, UDP_HEADER + h->payload_len);
 	out[6] = IP_PROTO_UDP;
@@ -269,8 +254,7 @@ static uint8_t *write_ip6(uint8_t *out, const struct udp_headers *h)
 	return out + IP6_HEADER;
 }
 
-void udp_write_headers(uint8_t *out, const struct udp_headers *h)
-{
+void udp_write_headers(uint8_t *out, const struct udp_headers *h) {
 	uint8_t *udp = h->v6 ? write_ip6(out, h) : write_ip4(out, h);
 	uint16_t len = UDP_HEADER + h->payload_len;
 

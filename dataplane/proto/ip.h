@@ -37,8 +37,7 @@ struct ip_info {
 	uint16_t fragment_header; // v6: offset of the fragment header; 0: none
 };
 
-static inline bool ip_is_fragment(const struct ip_info *info)
-{
+static inline bool ip_is_fragment(const struct ip_info *info) {
 	return info->more_fragments || info->fragment_offset != 0;
 }
 
@@ -59,8 +58,7 @@ struct udp_info {
 bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struct udp_info *udp);
 
 // Bytes of the headers that udp_write_headers puts before a payload.
-static inline size_t udp_headers_len(bool v6)
-{
+static inline size_t udp_headers_len(bool v6) {
 	return UDP_HEADER + (v6 ? IP6_HEADER : IP4_HEADER);
 }
 
@@ -90,8 +88,7 @@ uint16_t ip_sum_finish(uint32_t sum);
 uint32_t ip_sum_pseudo(const uint8_t *ip, uint8_t version, uint8_t proto, uint32_t upper_len);
 
 // RFC 1624, equation 3: `check` and the words in the same byte order. Result in that order.
-static inline uint16_t ip_checksum_update(uint16_t check, uint16_t old, uint16_t new)
-{
+static inline uint16_t ip_checksum_update(uint16_t check, uint16_t old, uint16_t new) {
 	uint32_t sum = (uint16_t)~check + (uint32_t)(uint16_t)~old + new;
 
 	sum = (sum & 0xffff) + (sum >> 16);
@@ -106,34 +103,28 @@ void ip4_checksum_write(uint8_t *ip);
 void ip_ttl_decrement(uint8_t *ip, uint8_t version);
 
 // The source and destination of a packet whose header was parsed.
-static inline const uint8_t *ip_source(const uint8_t *ip, uint8_t version)
-{
+static inline const uint8_t *ip_source(const uint8_t *ip, uint8_t version) {
 	return ip + (version == 4 ? 12 : 8);
 }
 
-static inline const uint8_t *ip_destination(const uint8_t *ip, uint8_t version)
-{
+static inline const uint8_t *ip_destination(const uint8_t *ip, uint8_t version) {
 	return ip + (version == 4 ? 16 : 24);
 }
 
-static inline uint32_t ip_load32(const uint8_t *p)
-{
+static inline uint32_t ip_load32(const uint8_t *p) {
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
-static inline uint16_t ip_load16(const uint8_t *p)
-{
+static inline uint16_t ip_load16(const uint8_t *p) {
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-static inline void ip_store16(uint8_t *p, uint16_t v)
-{
+static inline void ip_store16(uint8_t *p, uint16_t v) {
 	p[0] = (uint8_t)(v >> 8);
 	p[1] = (uint8_t)v;
 }
 
-static inline void ip_store32(uint8_t *p, uint32_t v)
-{
+static inline void ip_store32(uint8_t *p, uint32_t v) {
 	ip_store16(p, (uint16_t)(v >> 16));
 	ip_store16(p + 2, (uint16_t)v);
 }

@@ -10,8 +10,7 @@
 
 // Lowers the option whose value is at tcp + at. An odd offset spans two checksum words, which
 // swaps the bytes of both values (RFC 1071, 2 B).
-static void set_mss(uint8_t *tcp, uint32_t at, uint16_t mss)
-{
+static void set_mss(uint8_t *tcp, uint32_t at, uint16_t mss) {
 	uint16_t old = ip_load16(tcp + at), new = mss;
 
 	ip_store16(tcp + at, mss);
@@ -22,8 +21,7 @@ static void set_mss(uint8_t *tcp, uint32_t at, uint16_t mss)
 	ip_store16(tcp + 16, ip_checksum_update(ip_load16(tcp + 16), old, new));
 }
 
-bool mss_clamp(uint8_t *ip, const struct ip_info *info, uint16_t mtu)
-{
+bool mss_clamp(uint8_t *ip, const struct ip_info *info, uint16_t mtu) {
 	uint16_t room = info->total_len - info->header_len;
 	uint16_t headers = TCP_HEADER + (info->version == 4 ? IP4_HEADER : IP6_HEADER);
 	uint8_t *tcp = ip + info->header_len;

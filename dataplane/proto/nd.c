@@ -16,9 +16,8 @@
 #define ND_OPTION_TARGET 2u
 #define ND_SOLICITED 0x40000000u
 
-bool arp_parse(const uint8_t *frame, size_t len, struct nd_request *request)
-{
-	static const uint8_t fixed[8] = { 0, 1, 8, 0, 6, 4, 0, ARP_REQUEST };
+bool arp_parse(const uint8_t *frame, size_t len, struct nd_request *request) {
+	static const uint8_t fixed[8] = {0, 1, 8, 0, 6, 4, 0, ARP_REQUEST};
 	const uint8_t *arp = frame + ETH_HEADER;
 
 	if (len < ARP_FRAME || ip_load16(frame + 12) != ETH_TYPE_ARP)
@@ -38,8 +37,7 @@ bool arp_parse(const uint8_t *frame, size_t len, struct nd_request *request)
 
 // Options of a solicitation: all lengths right; copies the source link-layer address. False:
 // malformed.
-static bool parse_options(const uint8_t *p, size_t len, uint8_t *mac, bool *found)
-{
+static bool parse_options(const uint8_t *p, size_t len, uint8_t *mac, bool *found) {
 	*found = false;
 	while (len > 0) {
 		size_t step = len >= 2 ? (size_t)p[1] * 8 : 0;
@@ -56,8 +54,7 @@ static bool parse_options(const uint8_t *p, size_t len, uint8_t *mac, bool *foun
 	return true;
 }
 
-bool nd_parse(const uint8_t *frame, size_t len, struct nd_request *request)
-{
+bool nd_parse(const uint8_t *frame, size_t len, struct nd_request *request) {
 	static const uint8_t none[16];
 	const uint8_t *ip = frame + ETH_HEADER, *nd;
 	struct ip_info info;
@@ -67,7 +64,8 @@ bool nd_parse(const uint8_t *frame, size_t len, struct nd_request *request)
 		return false;
 	if (ip_parse(ip, len - ETH_HEADER, false, &info) != IP_OK || info.version != 6)
 		return false;
-	if (info.proto != IP_PROTO_ICMP6 || info.ttl != ND_HOP_LIMIT || info.header_len != IP6_HEADER)
+	if (info.proto != IP_PROTO_ICMP6 || info.ttl != ND_HOP_LIMIT ||
+		info.header_len != IP6_HEADER)
 		return false;
 	uint16_t nd_len = info.total_len - info.header_len;
 
@@ -91,9 +89,8 @@ bool nd_parse(const uint8_t *frame, size_t len, struct nd_request *request)
 	return true;
 }
 
-static size_t write_arp(uint8_t *out, const struct nd_request *request, const uint8_t *mac)
-{
-	static const uint8_t fixed[8] = { 0, 1, 8, 0, 6, 4, 0, ARP_REPLY };
+static size_t write_arp(uint8_t *out, const struct nd_request *request, const uint8_t *mac) {
+	static const uint8_t fixed[8] = {0, 1, 8, 0, 6, 4, 0, ARP_REPLY};
 	uint8_t *arp = out + ETH_HEADER;
 
 	memcpy(out, request->mac, 6);
@@ -107,10 +104,9 @@ static size_t write_arp(uint8_t *out, const struct nd_request *request, const ui
 	return ARP_FRAME;
 }
 
-size_t nd_answer_write(uint8_t *out, const struct nd_request *request, const uint8_t *mac)
-{
-	static const uint8_t all_nodes[16] = { 0xff, 2, [15] = 1 };
-	static const uint8_t all_nodes_mac[6] = { 0x33, 0x33, 0, 0, 0, 1 };
+size_t nd_answer_write(uint8_t *out, const struct nd_request *request, const uint8_t *mac) {
+	static const uint8_t all_nodes[16] = {0xff, 2, [15] = 1};
+	static const uint8_t all_nodes_mac[6] = {0x33, 0x33, 0, 0, 0, 1};
 	uint8_t *ip = out + ETH_HEADER, *nd = ip + IP6_HEADER;
 
 	if (!request->v6)
@@ -133,7 +129,8 @@ size_t nd_answer_write(uint8_t *out, const struct nd_request *request, const uin
 	nd[24] = ND_OPTION_TARGET;
 	nd[25] = 1;
 	memcpy(nd + 26, mac, 6);
-	ip_store16(nd + 2, ip_sum_finish(ip_sum(nd, ND_HEADER + 8,
-		ip_sum_pseudo(ip, 6, IP_PROTO_ICMP6, ND_HEADER + 8))));
+	ip_store16(nd + 2,
+		ip_sum_finish(ip_sum(
+			nd, ND_HEADER + 8, ip_sum_pseudo(ip, 6, IP_PROTO_ICMP6, ND_HEADER + 8))));
 	return ND_ADVERT_FRAME;
 }

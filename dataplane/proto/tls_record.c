@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "tls_record.h"
 
 // RFC 8446, 5.5: 2^24.5 full records with AES-GCM; we stop at 2^24. ChaCha20-Poly1305 is bound
@@ -19,23 +20,6 @@ static const struct tls_protection protections[] = {
 	{ABI_TLS13, ABI_AES_256_GCM, 0, 1, 5, 32, 48, GCM_RECORDS_MAX},
 	{ABI_TLS13, ABI_CHACHA20_POLY1305, 0, 1, 5, 32, 32, SEQ_RECORDS_MAX},
 };
-
-static inline void put16(uint8_t *dst, uint16_t value) {
-	dst[0] = value >> 8;
-	dst[1] = (uint8_t)value;
-}
-
-static inline void put64(uint8_t *dst, uint64_t value) {
-	value = __builtin_bswap64(value);
-	memcpy(dst, &value, sizeof(value));
-}
-
-static inline uint64_t get64(const uint8_t *src) {
-	uint64_t value;
-
-	memcpy(&value, src, sizeof(value));
-	return __builtin_bswap64(value);
-}
 
 const struct tls_protection *tls_protection_find(unsigned version, unsigned cipher) {
 	for (size_t i = 0; i < sizeof(protections) / sizeof(protections[0]); i++)

@@ -16,28 +16,23 @@ _Atomic uintptr_t *dp_fib_root[DP_FIB_SIDES][2];
 static struct dp_route *rules[DP_FIB_SIDES][RULE_BUCKETS];
 static uint32_t nb_routes[DP_FIB_SIDES];
 
-static void route_free(struct dp_reclaim *reclaim)
-{
+static void route_free(struct dp_reclaim *reclaim) {
 	free((char *)reclaim - offsetof(struct dp_route, reclaim));
 }
 
-static void node_free(struct dp_reclaim *reclaim)
-{
+static void node_free(struct dp_reclaim *reclaim) {
 	free((char *)reclaim - offsetof(struct dp_fib_node, reclaim));
 }
 
-static bool is_node(uintptr_t e)
-{
+static bool is_node(uintptr_t e) {
 	return (e & 1) != 0;
 }
 
-static struct dp_fib_node *to_node(uintptr_t e)
-{
+static struct dp_fib_node *to_node(uintptr_t e) {
 	return (struct dp_fib_node *)(e & ~(uintptr_t)1);
 }
 
-static const uint8_t *key_of(const struct dp_route *route)
-{
+static const uint8_t *key_of(const struct dp_route *route) {
 	return route->prefix.bytes + (route->v6 ? 0 : 12);
 }
 
@@ -49,8 +44,7 @@ struct change {
 	uint8_t len;
 };
 
-static bool takes(const struct change *change, uintptr_t e)
-{
+static bool takes(const struct change *change, uintptr_t e) {
 	const struct dp_route *route = (const struct dp_route *)e;
 
 	if (change->gone != NULL)
@@ -61,8 +55,7 @@ static bool takes(const struct change *change, uintptr_t e)
 static void cover(_Atomic uintptr_t *slot, const struct change *change);
 
 // A node whose slots are all the same says nothing that its parent could not.
-static void fold(_Atomic uintptr_t *slot)
-{
+static void fold(_Atomic uintptr_t *slot) {
 	struct dp_fib_node *node = to_node(atomic_load_explicit(slot, memory_order_relaxed));
 	uintptr_t first = atomic_load_explicit(&node->slot[0], memory_order_relaxed);
 
@@ -76,8 +69,7 @@ static void fold(_Atomic uintptr_t *slot)
 	dp_reclaim(&node->reclaim, node_free);
 }
 
-static void cover(_Atomic uintptr_t *slot, const struct change *change)
-{
+static void cover(_Atomic uintptr_t *slot, const struct change *change) {
 	uintptr_t e = atomic_load_explicit(slot, memory_order_relaxed);
 
 	if (!is_node(e)) {
@@ -91,8 +83,7 @@ static void cover(_Atomic uintptr_t *slot, const struct change *change)
 }
 
 // Puts a node that says the same in the place of a route. 0 or -ENOMEM.
-static int split(_Atomic uintptr_t *slot)
-{
+static int split(_Atomic uintptr_t *slot) {
 	uintptr_t e = atomic_load_explicit(slot, memory_order_relaxed);
 	struct dp_fib_node *node = malloc(sizeof(*node));
 
@@ -106,8 +97,7 @@ static int split(_Atomic uintptr_t *slot)
 
 // Applies the change to the prefix `key`/len within `slots`, an array indexed by the next `bits`.
 static int apply(_Atomic uintptr_t *slots, unsigned bits, const uint8_t *key, unsigned len,
-	const struct change *change)
-{
+	const struct change *change) {
 	unsigned index = bits == ROOT_BITS ? (unsigned)key[0] << 8 | key[1] : key[0];
 	_Atomic uintptr_t *slot = &slots[index];
 	int ret;
@@ -130,13 +120,11 @@ static int apply(_Atomic uintptr_t *slots, unsigned bits, const uint8_t *key, un
 	return ret;
 }
 
-static int change_apply(unsigned side, const struct dp_route *of, const struct change *change)
-{
+static int change_apply(unsigned side, const struct dp_route *of, const struct change *change) {
 	return apply(dp_fib_root[side][of->v6], ROOT_BITS, key_of(of), of->len, change);
 }
 
-static unsigned rule_hash(bool v6, const struct abi_addr *prefix, uint8_t len)
-{
+static unsigned rule_hash(bool v6, const struct abi_addr *prefix, uint8_t len) {
 	uint64_t a, b;
 
 	memcpy(&a, prefix->bytes, 8);
@@ -146,8 +134,7 @@ static unsigned rule_hash(bool v6, const struct abi_addr *prefix, uint8_t len)
 	return (unsigned)(a >> 40) % RULE_BUCKETS;
 }
 
-static void mask(struct abi_addr *prefix, bool v6, uint8_t len)
-{
+static void mask(struct abi_addr *prefix, bool v6, uint8_t len) {
 	unsigned bits = v6 ? len : 96u + len;
 
 	for (unsigned i = 0; i < 16; i++) {
@@ -160,19 +147,18 @@ static void mask(struct abi_addr *prefix, bool v6, uint8_t len)
 
 // The place of the best route of exactly this prefix; *place is NULL when there is none.
 static struct dp_route **rule_find(
-	unsigned side, bool v6, const struct abi_addr *prefix, uint8_t len)
-{
+	unsigned side, bool v6, const struct abi_addr *prefix, uint8_t len) {
 	struct dp_route **place = &rules[side][rule_hash(v6, prefix, len)];
 
-	while (*place != NULL && ((*place)->v6 != v6 || (*place)->len != len ||
-		memcmp(&(*place)->prefix, prefix, sizeof(*prefix)) != 0))
+	while (*place != NULL &&
+		((*place)->v6 != v6 || (*place)->len != len ||
+			memcmp(&(*place)->prefix, prefix, sizeof(*prefix)) != 0))
 		place = &(*place)->bucket_next;
 	return place;
 }
 
 // The best route of the longest prefix that is shorter and holds this one.
-static const struct dp_route *cover_of(unsigned side, const struct dp_route *route)
-{
+static const struct dp_route *cover_of(unsigned side, const struct dp_route *route) {
 	struct abi_addr prefix = route->prefix;
 
 	for (unsigned len = route->len; len-- > 0;) {
@@ -186,14 +172,12 @@ static const struct dp_route *cover_of(unsigned side, const struct dp_route *rou
 }
 
 static bool same_route(const struct dp_route *route, const struct dp_route_spec *spec,
-	const struct dp_neigh *neigh)
-{
+	const struct dp_neigh *neigh) {
 	return route->metric == spec->metric && route->port == spec->port &&
 		route->type == spec->type && route->neigh == neigh;
 }
 
-static struct dp_route *route_new(const struct dp_route_spec *spec, const struct abi_addr *prefix)
-{
+static struct dp_route *route_new(const struct dp_route_spec *spec, const struct abi_addr *prefix) {
 	struct dp_route *route = calloc(1, sizeof(*route));
 	struct abi_addr gateway;
 
@@ -221,8 +205,7 @@ static struct dp_route *route_new(const struct dp_route_spec *spec, const struct
 	return route;
 }
 
-static void route_drop(unsigned side, struct dp_route *route)
-{
+static void route_drop(unsigned side, struct dp_route *route) {
 	nb_routes[side]--;
 	if (route->neigh != NULL) {
 		route->neigh->refs--;
@@ -232,10 +215,9 @@ static void route_drop(unsigned side, struct dp_route *route)
 }
 
 // Takes the candidate at *link off the list whose head is *place, and out of the trie.
-static void candidate_remove(unsigned side, struct dp_route **place, struct dp_route **link)
-{
+static void candidate_remove(unsigned side, struct dp_route **place, struct dp_route **link) {
 	struct dp_route *route = *link, *next = route->next;
-	struct change change = { .gone = route };
+	struct change change = {.gone = route};
 
 	if (place != link) {
 		*link = next;
@@ -256,10 +238,9 @@ static void candidate_remove(unsigned side, struct dp_route **place, struct dp_r
 	route_drop(side, route);
 }
 
-static int candidate_add(unsigned side, struct dp_route **place, struct dp_route *route)
-{
+static int candidate_add(unsigned side, struct dp_route **place, struct dp_route *route) {
 	struct dp_route *head = *place;
-	struct change change = { .new = route, .len = route->len };
+	struct change change = {.new = route, .len = route->len};
 	int ret;
 
 	if (head != NULL && head->metric <= route->metric) {
@@ -280,8 +261,7 @@ static int candidate_add(unsigned side, struct dp_route **place, struct dp_route
 	return 0;
 }
 
-static bool spec_prefix(const struct dp_route_spec *spec, struct abi_addr *prefix)
-{
+static bool spec_prefix(const struct dp_route_spec *spec, struct abi_addr *prefix) {
 	if (spec->side >= DP_FIB_SIDES || spec->len > (spec->v6 ? 128 : 32))
 		return false;
 	dp_addr_from(prefix, spec->v6, spec->prefix);
@@ -289,8 +269,7 @@ static bool spec_prefix(const struct dp_route_spec *spec, struct abi_addr *prefi
 	return true;
 }
 
-int dp_fib_add(const struct dp_route_spec *spec)
-{
+int dp_fib_add(const struct dp_route_spec *spec) {
 	struct abi_addr prefix;
 	struct dp_route **place, *route, **link;
 	int ret;
@@ -334,8 +313,7 @@ int dp_fib_add(const struct dp_route_spec *spec)
 	return 0;
 }
 
-int dp_fib_del(const struct dp_route_spec *spec)
-{
+int dp_fib_del(const struct dp_route_spec *spec) {
 	struct abi_addr prefix, gateway;
 	struct dp_route **place, **link;
 
@@ -350,7 +328,8 @@ int dp_fib_del(const struct dp_route_spec *spec)
 		if (r->metric != spec->metric || r->port != spec->port)
 			continue;
 		if (spec->gateway != NULL &&
-			(r->neigh == NULL || memcmp(&r->neigh->addr, &gateway, sizeof(gateway)) != 0))
+			(r->neigh == NULL ||
+				memcmp(&r->neigh->addr, &gateway, sizeof(gateway)) != 0))
 			continue;
 		candidate_remove(spec->side, place, link);
 		return 0;
@@ -359,8 +338,7 @@ int dp_fib_del(const struct dp_route_spec *spec)
 }
 
 // Removes one route that is out of date from the bucket. False: there is none.
-static bool sweep_one(unsigned side, struct dp_route **bucket, uint32_t epoch)
-{
+static bool sweep_one(unsigned side, struct dp_route **bucket, uint32_t epoch) {
 	for (struct dp_route **place = bucket; *place != NULL; place = &(*place)->bucket_next) {
 		for (struct dp_route **link = place; *link != NULL; link = &(*link)->next) {
 			if ((*link)->epoch == 0 || (*link)->epoch == epoch)
@@ -372,8 +350,7 @@ static bool sweep_one(unsigned side, struct dp_route **bucket, uint32_t epoch)
 	return false;
 }
 
-void dp_fib_sweep(uint32_t epoch)
-{
+void dp_fib_sweep(uint32_t epoch) {
 	for (unsigned side = 0; side < DP_FIB_SIDES; side++) {
 		for (unsigned i = 0; i < RULE_BUCKETS; i++) {
 			while (sweep_one(side, &rules[side][i], epoch))
@@ -382,13 +359,11 @@ void dp_fib_sweep(uint32_t epoch)
 	}
 }
 
-uint32_t dp_fib_count(enum dp_fib_side side)
-{
+uint32_t dp_fib_count(enum dp_fib_side side) {
 	return nb_routes[side];
 }
 
-int dp_fib_init(void)
-{
+int dp_fib_init(void) {
 	for (unsigned side = 0; side < DP_FIB_SIDES; side++) {
 		for (unsigned v6 = 0; v6 < 2; v6++) {
 			dp_fib_root[side][v6] = calloc(ROOT_SLOTS, sizeof(**dp_fib_root[side]));
@@ -401,8 +376,7 @@ int dp_fib_init(void)
 	return 0;
 }
 
-static void free_nodes(_Atomic uintptr_t *slots, unsigned n)
-{
+static void free_nodes(_Atomic uintptr_t *slots, unsigned n) {
 	for (unsigned i = 0; i < n; i++) {
 		uintptr_t e = atomic_load(&slots[i]);
 
@@ -413,8 +387,7 @@ static void free_nodes(_Atomic uintptr_t *slots, unsigned n)
 	}
 }
 
-static void free_rules(struct dp_route *head)
-{
+static void free_rules(struct dp_route *head) {
 	while (head != NULL) {
 		struct dp_route *bucket_next = head->bucket_next;
 
@@ -426,8 +399,7 @@ static void free_rules(struct dp_route *head)
 	}
 }
 
-void dp_fib_fini(void)
-{
+void dp_fib_fini(void) {
 	for (unsigned side = 0; side < DP_FIB_SIDES; side++) {
 		for (unsigned v6 = 0; v6 < 2; v6++) {
 			if (dp_fib_root[side][v6] != NULL)

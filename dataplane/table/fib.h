@@ -52,8 +52,7 @@ extern _Atomic uintptr_t *dp_fib_root[DP_FIB_SIDES][2]; // [side][v6], 65,536 sl
 
 // Any registered reader. addr: 4 or 16 bytes. NULL: no route.
 static inline const struct dp_route *dp_fib_lookup(
-	enum dp_fib_side side, bool v6, const uint8_t *addr)
-{
+	enum dp_fib_side side, bool v6, const uint8_t *addr) {
 	uintptr_t e = atomic_load_explicit(
 		&dp_fib_root[side][v6][addr[0] << 8 | addr[1]], memory_order_acquire);
 
@@ -92,8 +91,7 @@ void dp_fib_sweep(uint32_t epoch);
 uint32_t dp_fib_count(enum dp_fib_side side);
 
 // v4 addresses in the boundary's form.
-static inline void dp_addr_from(struct abi_addr *out, bool v6, const uint8_t *bytes)
-{
+static inline void dp_addr_from(struct abi_addr *out, bool v6, const uint8_t *bytes) {
 	if (v6) {
 		__builtin_memcpy(out->bytes, bytes, 16);
 		return;
@@ -103,9 +101,8 @@ static inline void dp_addr_from(struct abi_addr *out, bool v6, const uint8_t *by
 	__builtin_memcpy(out->bytes + 12, bytes, 4);
 }
 
-static inline bool dp_addr_is4(const struct abi_addr *addr)
-{
-	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
+static inline bool dp_addr_is4(const struct abi_addr *addr) {
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 	return __builtin_memcmp(addr->bytes, mapped, 12) == 0;
 }

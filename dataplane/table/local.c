@@ -11,21 +11,18 @@
 
 struct dp_locals *_Atomic dp_locals[ABI_PORTS_MAX];
 
-static void locals_free(struct dp_reclaim *reclaim)
-{
+static void locals_free(struct dp_reclaim *reclaim) {
 	free((char *)reclaim - offsetof(struct dp_locals, reclaim));
 }
 
-static void publish(uint8_t port, struct dp_locals *new)
-{
+static void publish(uint8_t port, struct dp_locals *new) {
 	struct dp_locals *old = atomic_exchange(&dp_locals[port], new);
 
 	if (old != NULL)
 		dp_reclaim(&old->reclaim, locals_free);
 }
 
-static struct dp_locals *copy(uint8_t port)
-{
+static struct dp_locals *copy(uint8_t port) {
 	struct dp_locals *old = atomic_load(&dp_locals[port]), *new = calloc(1, sizeof(*new));
 
 	if (new != NULL && old != NULL) {
@@ -35,14 +32,14 @@ static struct dp_locals *copy(uint8_t port)
 	return new;
 }
 
-bool dp_local_first(uint8_t port, bool v6, struct abi_addr *out)
-{
+bool dp_local_first(uint8_t port, bool v6, struct abi_addr *out) {
 	const struct dp_locals *l = atomic_load_explicit(&dp_locals[port], memory_order_acquire);
 
 	for (uint32_t i = 0; l != NULL && i < l->n; i++) {
 		const uint8_t *bytes = l->addr[i].bytes;
 
-		if (dp_addr_is4(&l->addr[i]) == v6 || !ip_is_forwardable(bytes + (v6 ? 0 : 12), v6 ? 6 : 4))
+		if (dp_addr_is4(&l->addr[i]) == v6 ||
+			!ip_is_forwardable(bytes + (v6 ? 0 : 12), v6 ? 6 : 4))
 			continue;
 		*out = l->addr[i];
 		return true;
@@ -50,8 +47,7 @@ bool dp_local_first(uint8_t port, bool v6, struct abi_addr *out)
 	return false;
 }
 
-int dp_local_add(uint8_t port, const struct abi_addr *addr)
-{
+int dp_local_add(uint8_t port, const struct abi_addr *addr) {
 	struct dp_locals *new;
 
 	if (dp_local_has(port, addr))
@@ -68,8 +64,7 @@ int dp_local_add(uint8_t port, const struct abi_addr *addr)
 	return 0;
 }
 
-int dp_local_del(uint8_t port, const struct abi_addr *addr)
-{
+int dp_local_del(uint8_t port, const struct abi_addr *addr) {
 	struct dp_locals *new;
 
 	if (!dp_local_has(port, addr))
@@ -88,8 +83,7 @@ int dp_local_del(uint8_t port, const struct abi_addr *addr)
 	return 0;
 }
 
-int dp_local_replace(uint8_t port, const struct abi_addr *addrs, uint32_t n)
-{
+int dp_local_replace(uint8_t port, const struct abi_addr *addrs, uint32_t n) {
 	struct dp_locals *new = calloc(1, sizeof(*new));
 
 	if (new == NULL)
@@ -100,8 +94,7 @@ int dp_local_replace(uint8_t port, const struct abi_addr *addrs, uint32_t n)
 	return 0;
 }
 
-void dp_local_fini(void)
-{
+void dp_local_fini(void) {
 	for (unsigned i = 0; i < ABI_PORTS_MAX; i++)
 		free(atomic_exchange(&dp_locals[i], NULL));
 }

@@ -20,8 +20,7 @@ struct dp_locals {
 extern struct dp_locals *_Atomic dp_locals[ABI_PORTS_MAX];
 
 // Any registered reader: is the address one of the port's interface?
-static inline bool dp_local_has(uint8_t port, const struct abi_addr *addr)
-{
+static inline bool dp_local_has(uint8_t port, const struct abi_addr *addr) {
 	const struct dp_locals *l = atomic_load_explicit(&dp_locals[port], memory_order_acquire);
 
 	for (uint32_t i = 0; l != NULL && i < l->n; i++) {

@@ -26,8 +26,7 @@ static unsigned nb_requests;
 static _Atomic int rung; // the bell was rung and not yet heard
 static int bell_fd = -1;
 
-static uint32_t hash(uint8_t port, const struct abi_addr *addr)
-{
+static uint32_t hash(uint8_t port, const struct abi_addr *addr) {
 	uint64_t a, b;
 
 	memcpy(&a, addr->bytes, 8);
@@ -36,8 +35,7 @@ static uint32_t hash(uint8_t port, const struct abi_addr *addr)
 	return (uint32_t)(a >> 40) & (BUCKETS - 1);
 }
 
-int dp_neigh_init(unsigned workers)
-{
+int dp_neigh_init(unsigned workers) {
 	requests = aligned_alloc(64, workers * sizeof(*requests));
 	bell_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (requests == NULL || bell_fd < 0) {
@@ -49,8 +47,7 @@ int dp_neigh_init(unsigned workers)
 	return 0;
 }
 
-void dp_neigh_fini(void)
-{
+void dp_neigh_fini(void) {
 	for (unsigned i = 0; i < BUCKETS; i++) {
 		struct dp_neigh *neigh = atomic_exchange(&buckets[i], NULL);
 
@@ -71,18 +68,17 @@ void dp_neigh_fini(void)
 	rung = 0;
 }
 
-struct dp_neigh *dp_neigh_lookup(uint8_t port, const struct abi_addr *addr)
-{
+struct dp_neigh *dp_neigh_lookup(uint8_t port, const struct abi_addr *addr) {
 	struct dp_neigh *_Atomic *bucket = &buckets[hash(port, addr)];
 	struct dp_neigh *neigh = atomic_load_explicit(bucket, memory_order_acquire);
 
-	while (neigh != NULL && (neigh->port != port || memcmp(&neigh->addr, addr, sizeof(*addr)) != 0))
+	while (neigh != NULL &&
+		(neigh->port != port || memcmp(&neigh->addr, addr, sizeof(*addr)) != 0))
 		neigh = atomic_load_explicit(&neigh->next, memory_order_acquire);
 	return neigh;
 }
 
-void dp_neigh_request(unsigned worker, uint8_t port, const struct abi_addr *addr)
-{
+void dp_neigh_request(unsigned worker, uint8_t port, const struct abi_addr *addr) {
 	struct requests *r = &requests[worker];
 	uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
 	uint32_t tail = atomic_load_explicit(&r->tail, memory_order_acquire);
@@ -104,21 +100,18 @@ void dp_neigh_request(unsigned worker, uint8_t port, const struct abi_addr *addr
 		eventfd_write(bell_fd, 1);
 }
 
-int dp_neigh_request_fd(void)
-{
+int dp_neigh_request_fd(void) {
 	return bell_fd;
 }
 
-void dp_neigh_request_clear(void)
-{
+void dp_neigh_request_clear(void) {
 	eventfd_t bells;
 
 	eventfd_read(bell_fd, &bells);
 	atomic_store(&rung, 0); // before looking: what comes later rings again
 }
 
-bool dp_neigh_request_take(struct dp_neigh_request *request)
-{
+bool dp_neigh_request_take(struct dp_neigh_request *request) {
 	for (unsigned i = 0; i < nb_requests; i++) {
 		struct requests *r = &requests[i];
 		uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
@@ -132,8 +125,7 @@ bool dp_neigh_request_take(struct dp_neigh_request *request)
 	return false;
 }
 
-struct dp_neigh *dp_neigh_get(uint8_t port, const struct abi_addr *addr)
-{
+struct dp_neigh *dp_neigh_get(uint8_t port, const struct abi_addr *addr) {
 	struct dp_neigh *_Atomic *bucket = &buckets[hash(port, addr)];
 	struct dp_neigh *neigh = dp_neigh_lookup(port, addr);
 
@@ -154,8 +146,7 @@ struct dp_neigh *dp_neigh_get(uint8_t port, const struct abi_addr *addr)
 	return neigh;
 }
 
-void dp_neigh_set(struct dp_neigh *neigh, const uint8_t *mac)
-{
+void dp_neigh_set(struct dp_neigh *neigh, const uint8_t *mac) {
 	uint64_t link = 0;
 
 	if (mac != NULL) {
@@ -166,13 +157,11 @@ void dp_neigh_set(struct dp_neigh *neigh, const uint8_t *mac)
 	atomic_store_explicit(&neigh->link, link, memory_order_release);
 }
 
-static void neigh_free(struct dp_reclaim *reclaim)
-{
+static void neigh_free(struct dp_reclaim *reclaim) {
 	free((char *)reclaim - offsetof(struct dp_neigh, reclaim));
 }
 
-void dp_neigh_release(struct dp_neigh *neigh)
-{
+void dp_neigh_release(struct dp_neigh *neigh) {
 	struct dp_neigh *_Atomic *link = &buckets[hash(neigh->port, &neigh->addr)];
 
 	if (neigh->refs != 0 || neigh->known)
@@ -185,10 +174,10 @@ void dp_neigh_release(struct dp_neigh *neigh)
 	dp_reclaim(&neigh->reclaim, neigh_free);
 }
 
-void dp_neigh_each(void (*fn)(struct dp_neigh *neigh, void *arg), void *arg)
-{
+void dp_neigh_each(void (*fn)(struct dp_neigh *neigh, void *arg), void *arg) {
 	for (unsigned i = 0; i < BUCKETS; i++) {
-		struct dp_neigh *neigh = atomic_load_explicit(&buckets[i], memory_order_relaxed), *next;
+		struct dp_neigh *neigh = atomic_load_explicit(&buckets[i], memory_order_relaxed),
+				*next;
 
 		for (; neigh != NULL; neigh = next) {
 			next = atomic_load_explicit(&neigh->next, memory_order_relaxed);
@@ -197,7 +186,6 @@ void dp_neigh_each(void (*fn)(struct dp_neigh *neigh, void *arg), void *arg)
 	}
 }
 
-uint32_t dp_neigh_count(void)
-{
+uint32_t dp_neigh_count(void) {
 	return count;
 }

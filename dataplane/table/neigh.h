@@ -44,8 +44,7 @@ void dp_neigh_fini(void);
 struct dp_neigh *dp_neigh_lookup(uint8_t port, const struct abi_addr *addr);
 
 // Copies the link address. False: not resolved.
-static inline bool dp_neigh_mac(struct dp_neigh *neigh, uint8_t mac[6])
-{
+static inline bool dp_neigh_mac(struct dp_neigh *neigh, uint8_t mac[6]) {
 	uint64_t link = atomic_load_explicit(&neigh->link, memory_order_acquire);
 
 	if (!(link & DP_NEIGH_VALID))

@@ -62,7 +62,8 @@ struct dp_session {
 	_Atomic uint8_t tx_channel; // owner and stream: 0 none, 1 stream, 2 DTLS: where to send
 	_Atomic uint8_t dead; // ctl: removed, free after a grace period
 	struct dp_dtls *_Atomic dtls; // ctl publishes; owner uses; replaced whole
-	struct dp_dtls *_Atomic dtls_prev; // ctl: the channel replaced last, for records on their way
+	struct dp_dtls
+		*_Atomic dtls_prev; // ctl: the channel replaced last, for records on their way
 	struct dp_stream *_Atomic stream; // ctl publishes
 	uint32_t inner4; // network order, 0: none
 	uint8_t inner6[16];
@@ -111,7 +112,6 @@ void dp_session_addresses(
 // Once a second: frees what is kept for a while. now_s: CLOCK_MONOTONIC.
 void dp_session_tick(uint64_t now_s);
 
-
 // Any registered reader. NULL when there is none or its generation is another.
 struct dp_session *dp_session_get(struct abi_sid sid);
 // By index alone (timers, dump).
@@ -121,7 +121,8 @@ struct dp_session *dp_session_at(uint32_t index);
 void dp_session_lookup_bulk(
 	const struct abi_tuple *const *tuples, unsigned n, struct dp_session **out);
 // Candidates for a datagram from an unknown address of a known client address (NAT port moved).
-unsigned dp_session_candidates(const struct abi_addr *remote, struct dp_session **out, unsigned max);
+unsigned dp_session_candidates(
+	const struct abi_addr *remote, struct dp_session **out, unsigned max);
 
 // By inner destination: direct index within the pools. NULL: nobody.
 struct dp_session *dp_session_by_inner4(uint32_t addr); // network order
@@ -131,12 +132,11 @@ bool dp_session_pool4(uint32_t addr);
 bool dp_session_pool6(const uint8_t *addr);
 
 // Is the IPv6 address within the session's prefix?
-static inline bool dp_session_has6(const struct dp_session *session, const uint8_t *addr)
-{
+static inline bool dp_session_has6(const struct dp_session *session, const uint8_t *addr) {
 	unsigned bytes = session->inner6_prefix / 8u, bits = session->inner6_prefix % 8u;
 
 	if (!session->has6 || __builtin_memcmp(addr, session->inner6, bytes) != 0)
 		return false;
 	return bits == 0 ||
-	       ((addr[bytes] ^ session->inner6[bytes]) & (uint8_t)(0xff00u >> bits)) == 0;
+		((addr[bytes] ^ session->inner6[bytes]) & (uint8_t)(0xff00u >> bits)) == 0;
 }

@@ -14,12 +14,16 @@
 #include "dataplane/table/fib.h"
 #include "dataplane/table/local.h"
 
-static struct dp_route_spec spec_of(const char *prefix, uint8_t len, uint8_t port, uint32_t metric)
-{
+static struct dp_route_spec spec_of(
+	const char *prefix, uint8_t len, uint8_t port, uint32_t metric) {
 	static uint8_t bytes[16][16];
 	static unsigned n;
-	struct dp_route_spec spec = { .side = DP_FIB_LAN, .type = DP_ROUTE_LINK, .port = port,
-		.len = len, .metric = metric, .epoch = 1 };
+	struct dp_route_spec spec = {.side = DP_FIB_LAN,
+		.type = DP_ROUTE_LINK,
+		.port = port,
+		.len = len,
+		.metric = metric,
+		.epoch = 1};
 	uint8_t *p = bytes[n++ % 16];
 
 	spec.v6 = strchr(prefix, ':') != NULL;
@@ -28,23 +32,20 @@ static struct dp_route_spec spec_of(const char *prefix, uint8_t len, uint8_t por
 	return spec;
 }
 
-static void add(const char *prefix, uint8_t len, uint8_t port, uint32_t metric)
-{
+static void add(const char *prefix, uint8_t len, uint8_t port, uint32_t metric) {
 	struct dp_route_spec spec = spec_of(prefix, len, port, metric);
 
 	assert_int_equal(dp_fib_add(&spec), 0);
 }
 
-static int del(const char *prefix, uint8_t len, uint8_t port, uint32_t metric)
-{
+static int del(const char *prefix, uint8_t len, uint8_t port, uint32_t metric) {
 	struct dp_route_spec spec = spec_of(prefix, len, port, metric);
 
 	return dp_fib_del(&spec);
 }
 
 // The port of the route, -1: none.
-static int port_to(const char *addr)
-{
+static int port_to(const char *addr) {
 	uint8_t bytes[16];
 	bool v6 = strchr(addr, ':') != NULL;
 
@@ -54,13 +55,11 @@ static int port_to(const char *addr)
 	return route != NULL ? route->port : -1;
 }
 
-static int setup(void **state)
-{
+static int setup(void **state) {
 	return dp_fib_init() != 0 || dp_neigh_init(2) != 0;
 }
 
-static int teardown(void **state)
-{
+static int teardown(void **state) {
 	urcu_qsbr_barrier();
 	dp_reclaim_process();
 	dp_fib_fini();
@@ -69,8 +68,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void test_longest(void **state)
-{
+static void test_longest(void **state) {
 	assert_int_equal(port_to("10.1.2.3"), -1);
 	add("0.0.0.0", 0, 1, 0);
 	add("10.0.0.0", 8, 2, 0);
@@ -104,8 +102,7 @@ static void test_longest(void **state)
 	assert_int_equal(port_to("2001:db9::1"), -1);
 }
 
-static void test_metric_and_epoch(void **state)
-{
+static void test_metric_and_epoch(void **state) {
 	struct dp_route_spec spec;
 
 	add("10.0.0.0", 8, 1, 100);
@@ -138,8 +135,7 @@ static void test_metric_and_epoch(void **state)
 #define RANDOM_STEPS 20000u
 
 // Adds and removes at random and compares with a plain search.
-static void test_random(void **state)
-{
+static void test_random(void **state) {
 	static struct {
 		uint32_t net;
 		uint8_t len;
@@ -164,8 +160,12 @@ static void test_random(void **state)
 
 		if (model[i].len == 0)
 			continue;
-		struct dp_route_spec spec = { .side = DP_FIB_WAN, .type = DP_ROUTE_LINK,
-			.len = model[i].len, .metric = i, .prefix = (const uint8_t *)&be, .epoch = 1 };
+		struct dp_route_spec spec = {.side = DP_FIB_WAN,
+			.type = DP_ROUTE_LINK,
+			.len = model[i].len,
+			.metric = i,
+			.prefix = (const uint8_t *)&be,
+			.epoch = 1};
 
 		assert_int_equal(model[i].there ? dp_fib_del(&spec) : dp_fib_add(&spec), 0);
 		model[i].there = !model[i].there;
@@ -197,9 +197,8 @@ static _Atomic bool stop;
 static _Atomic unsigned long lookups;
 
 // Looks up without a pause: what it finds must be a route to the address, whole and alive.
-static void *reader(void *arg)
-{
-	static const uint8_t addr[4] = { 10, 1, 2, 3 };
+static void *reader(void *arg) {
+	static const uint8_t addr[4] = {10, 1, 2, 3};
 	unsigned long n = 0;
 
 	urcu_qsbr_register_thread();
@@ -218,10 +217,9 @@ static void *reader(void *arg)
 	return (void *)(uintptr_t)atomic_load(&stop);
 }
 
-static void test_readers(void **state)
-{
-	static const uint8_t gateway[4] = { 10, 9, 9, 9 }, macs[2][6] = { { 2, 0, 0, 0, 0, 2 },
-		{ 4, 0, 0, 0, 0, 4 } };
+static void test_readers(void **state) {
+	static const uint8_t gateway[4] = {10, 9, 9, 9},
+			     macs[2][6] = {{2, 0, 0, 0, 0, 2}, {4, 0, 0, 0, 0, 4}};
 	struct dp_route_spec base = spec_of("10.0.0.0", 8, 1, 0), more;
 	struct abi_addr addr;
 	struct dp_neigh *neigh;
@@ -254,9 +252,8 @@ static void test_readers(void **state)
 	assert_non_null(good);
 }
 
-static void test_neigh(void **state)
-{
-	static const uint8_t bytes[4] = { 10, 0, 0, 7 }, mac[6] = { 2, 1, 2, 3, 4, 5 };
+static void test_neigh(void **state) {
+	static const uint8_t bytes[4] = {10, 0, 0, 7}, mac[6] = {2, 1, 2, 3, 4, 5};
 	struct dp_neigh_request request;
 	struct dp_neigh *neigh;
 	struct abi_addr addr;
@@ -297,12 +294,11 @@ static void test_neigh(void **state)
 	assert_int_equal(n, 64);
 }
 
-static void test_local(void **state)
-{
-	struct abi_addr a, b, link = { { 0xfe, 0x80, [15] = 1 } }, out;
+static void test_local(void **state) {
+	struct abi_addr a, b, link = {{0xfe, 0x80, [15] = 1}}, out;
 
-	dp_addr_from(&a, false, (const uint8_t[]){ 10, 0, 0, 1 });
-	dp_addr_from(&b, true, (const uint8_t[16]){ 0xfd, [15] = 1 });
+	dp_addr_from(&a, false, (const uint8_t[]){10, 0, 0, 1});
+	dp_addr_from(&b, true, (const uint8_t[16]){0xfd, [15] = 1});
 	assert_false(dp_local_has(2, &a));
 	assert_int_equal(dp_local_add(2, &link), 0);
 	assert_int_equal(dp_local_add(2, &a), 0);
@@ -321,8 +317,7 @@ static void test_local(void **state)
 	assert_false(dp_local_has(2, &b));
 }
 
-int main(void)
-{
+int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_longest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_metric_and_epoch, setup, teardown),

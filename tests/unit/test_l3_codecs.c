@@ -19,15 +19,43 @@
 // IP: 4500+0020+1234+4000+4011+c0a8+0001+c0a8+0002 = 258b8 -> 58ba -> ~ a745
 // UDP: c0a8+0001+c0a8+0002+0011+000c + 0400+01bb+000c + 6162+6364 = 24c43 -> 4c45 -> ~ b3ba
 static const uint8_t udp4[] = {
-	0x45, 0x00, 0x00, 0x20, 0x12, 0x34, 0x40, 0x00, 0x40, 0x11, 0xa7, 0x45,
-	192, 168, 0, 1, 192, 168, 0, 2,
-	0x04, 0x00, 0x01, 0xbb, 0x00, 0x0c, 0xb3, 0xba, 'a', 'b', 'c', 'd',
+	0x45,
+	0x00,
+	0x00,
+	0x20,
+	0x12,
+	0x34,
+	0x40,
+	0x00,
+	0x40,
+	0x11,
+	0xa7,
+	0x45,
+	192,
+	168,
+	0,
+	1,
+	192,
+	168,
+	0,
+	2,
+	0x04,
+	0x00,
+	0x01,
+	0xbb,
+	0x00,
+	0x0c,
+	0xb3,
+	0xba,
+	'a',
+	'b',
+	'c',
+	'd',
 };
 
-static void test_checksum_vectors(void **state)
-{
+static void test_checksum_vectors(void **state) {
 	// RFC 1071, 3: the sum of these is ddf2.
-	static const uint8_t rfc1071[] = { 0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7 };
+	static const uint8_t rfc1071[] = {0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7};
 
 	assert_int_equal((uint16_t)~ip_sum_finish(ip_sum(rfc1071, 8, 0)), 0xddf2);
 	assert_int_equal((uint16_t)~ip_sum_finish(ip_sum(rfc1071, 7, 0)), 0xdcfb);
@@ -35,8 +63,7 @@ static void test_checksum_vectors(void **state)
 	assert_int_equal(ip_checksum_update(0xdd2f, 0x5555, 0x3285), 0x0000);
 }
 
-static void test_parse4(void **state)
-{
+static void test_parse4(void **state) {
 	uint8_t p[sizeof(udp4) + 4];
 	struct ip_info info;
 	struct udp_info udp;
@@ -65,8 +92,7 @@ static void test_parse4(void **state)
 	assert_false(udp_parse(p, &info, false, &udp));
 }
 
-static void test_parse4_bad(void **state)
-{
+static void test_parse4_bad(void **state) {
 	uint8_t p[sizeof(udp4)];
 	struct ip_info info;
 
@@ -91,9 +117,8 @@ static void test_parse4_bad(void **state)
 	assert_int_equal(ip_parse(p, sizeof(p), false, &info), IP_HEADER);
 }
 
-static void test_parse6(void **state)
-{
-	uint8_t p[40 + 8 + 8 + 8] = { 0x60, [5] = 24, [6] = 0, [7] = 9 };
+static void test_parse6(void **state) {
+	uint8_t p[40 + 8 + 8 + 8] = {0x60, [5] = 24, [6] = 0, [7] = 9};
 	struct ip_info info;
 
 	p[40] = 44; // hop by hop, 8 bytes, then a fragment header, then UDP
@@ -118,9 +143,8 @@ static void test_parse6(void **state)
 	assert_int_equal(ip_parse(p, sizeof(p) - 1, true, &info), IP_SHORT);
 }
 
-static void test_parse6_endless(void **state)
-{
-	uint8_t p[40 + 16 * 8] = { 0x60, [5] = 128, [6] = 60 };
+static void test_parse6_endless(void **state) {
+	uint8_t p[40 + 16 * 8] = {0x60, [5] = 128, [6] = 60};
 	struct ip_info info;
 
 	for (int i = 0; i < 16; i++)
@@ -128,15 +152,20 @@ static void test_parse6_endless(void **state)
 	assert_int_equal(ip_parse(p, sizeof(p), true, &info), IP_EXTENSIONS);
 }
 
-static void test_udp_write(void **state)
-{
+static void test_udp_write(void **state) {
 	uint8_t out[sizeof(udp4)], out6[52];
 	struct udp_headers h = {
-		.dont_fragment = true, .checksum = true, .ttl = 64, .id = 0x1234,
-		.source = udp4 + 12, .destination = udp4 + 16,
-		.source_port = htons(1024), .destination_port = htons(443), .payload_len = 4,
+		.dont_fragment = true,
+		.checksum = true,
+		.ttl = 64,
+		.id = 0x1234,
+		.source = udp4 + 12,
+		.destination = udp4 + 16,
+		.source_port = htons(1024),
+		.destination_port = htons(443),
+		.payload_len = 4,
 	};
-	static const uint8_t a[16] = { 0x20, 1, [15] = 1 }, b[16] = { 0x20, 1, [15] = 2 };
+	static const uint8_t a[16] = {0x20, 1, [15] = 1}, b[16] = {0x20, 1, [15] = 2};
 	struct ip_info info;
 	struct udp_info udp;
 
@@ -157,8 +186,7 @@ static void test_udp_write(void **state)
 	assert_false(udp_parse(out6, &info, false, &udp));
 }
 
-static void test_ttl(void **state)
-{
+static void test_ttl(void **state) {
 	uint8_t p[sizeof(udp4)];
 	struct ip_info info;
 
@@ -170,12 +198,12 @@ static void test_ttl(void **state)
 	}
 }
 
-static void test_forwardable(void **state)
-{
-	static const char *const bad[] = { "0.1.2.3", "127.0.0.1", "169.254.1.1", "224.0.0.5",
-		"240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "ff02::1", "::ffff:10.0.0.1" };
-	static const char *const good[] = { "10.0.0.1", "169.253.0.1", "223.255.255.255",
-		"2001:db8::1", "fd00::1", "fec0::1" };
+static void test_forwardable(void **state) {
+	static const char *const bad[] = {"0.1.2.3", "127.0.0.1", "169.254.1.1", "224.0.0.5",
+		"240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1", "ff02::1",
+		"::ffff:10.0.0.1"};
+	static const char *const good[] = {
+		"10.0.0.1", "169.253.0.1", "223.255.255.255", "2001:db8::1", "fd00::1", "fec0::1"};
 	uint8_t addr[16];
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
@@ -193,8 +221,7 @@ static void test_forwardable(void **state)
 }
 
 // A SYN of 40 + options bytes whose checksum is right.
-static size_t make_syn(uint8_t *p, bool v6, const uint8_t *options, size_t n)
-{
+static size_t make_syn(uint8_t *p, bool v6, const uint8_t *options, size_t n) {
 	size_t ip = v6 ? 40 : 20, tcp = 20 + n, len = ip + tcp;
 
 	memset(p, 0, len);
@@ -212,23 +239,22 @@ static size_t make_syn(uint8_t *p, bool v6, const uint8_t *options, size_t n)
 	p[ip + 12] = (uint8_t)(tcp / 4 << 4);
 	p[ip + 13] = 2;
 	memcpy(p + ip + 20, options, n);
-	ip_store16(p + ip + 16, ip_sum_finish(ip_sum(p + ip, tcp,
-		ip_sum_pseudo(p, v6 ? 6 : 4, 6, (uint32_t)tcp))));
+	ip_store16(p + ip + 16,
+		ip_sum_finish(ip_sum(p + ip, tcp, ip_sum_pseudo(p, v6 ? 6 : 4, 6, (uint32_t)tcp))));
 	return len;
 }
 
-static void assert_tcp_sum(const uint8_t *p, const struct ip_info *info)
-{
+static void assert_tcp_sum(const uint8_t *p, const struct ip_info *info) {
 	uint16_t tcp = info->total_len - info->header_len;
 
 	assert_int_equal(ip_sum_finish(ip_sum(p + info->header_len, tcp,
-		ip_sum_pseudo(p, info->version, 6, tcp))), 0);
+				 ip_sum_pseudo(p, info->version, 6, tcp))),
+		0);
 }
 
-static void test_mss(void **state)
-{
-	static const uint8_t even[4] = { 2, 4, 0x05, 0xb4 }; // 1460
-	static const uint8_t odd[8] = { 1, 2, 4, 0x05, 0xb4, 1, 1, 1 };
+static void test_mss(void **state) {
+	static const uint8_t even[4] = {2, 4, 0x05, 0xb4}; // 1460
+	static const uint8_t odd[8] = {1, 2, 4, 0x05, 0xb4, 1, 1, 1};
 	uint8_t p[128];
 	struct ip_info info;
 
@@ -249,11 +275,10 @@ static void test_mss(void **state)
 	}
 }
 
-static void test_mss_untouched(void **state)
-{
-	static const uint8_t big[4] = { 2, 4, 0x23, 0 };
-	static const uint8_t bad[][4] = { { 2, 0, 0, 0 }, { 2, 5, 1, 1 }, { 3, 1, 0, 0 },
-		{ 0, 2, 4, 9 }, { 1, 1, 1, 2 } };
+static void test_mss_untouched(void **state) {
+	static const uint8_t big[4] = {2, 4, 0x23, 0};
+	static const uint8_t bad[][4] = {
+		{2, 0, 0, 0}, {2, 5, 1, 1}, {3, 1, 0, 0}, {0, 2, 4, 9}, {1, 1, 1, 2}};
 	uint8_t p[128], copy[128];
 	struct ip_info info;
 	size_t len;
@@ -277,10 +302,9 @@ static void test_mss_untouched(void **state)
 	assert_false(mss_clamp(p, &info, 1000));
 }
 
-static void test_icmp_error4(void **state)
-{
+static void test_icmp_error4(void **state) {
 	uint8_t room[28 + sizeof(udp4)], *quote = room + 28;
-	static const uint8_t us[4] = { 10, 0, 0, 1 };
+	static const uint8_t us[4] = {10, 0, 0, 1};
 	struct ip_info info;
 
 	memcpy(quote, udp4, sizeof(udp4));
@@ -311,10 +335,9 @@ static void test_icmp_error4(void **state)
 	assert_false(icmp_error_allowed(room, &info, ICMP_TIME_EXCEEDED));
 }
 
-static void test_icmp_error6(void **state)
-{
-	uint8_t room[48 + 1500] = { 0 }, *quote = room + 48;
-	static const uint8_t us[16] = { 0xfd, [15] = 1 };
+static void test_icmp_error6(void **state) {
+	uint8_t room[48 + 1500] = {0}, *quote = room + 48;
+	static const uint8_t us[16] = {0xfd, [15] = 1};
 	struct ip_info info;
 
 	quote[0] = 0x60;
@@ -334,12 +357,12 @@ static void test_icmp_error6(void **state)
 	assert_int_equal(room[40], 1);
 	assert_int_equal(room[41], 3);
 	assert_int_equal(room[39], 7); // to the quoted source
-	assert_int_equal(ip_sum_finish(ip_sum(room + 40, 1240, ip_sum_pseudo(room, 6, 58, 1240))), 0);
+	assert_int_equal(
+		ip_sum_finish(ip_sum(room + 40, 1240, ip_sum_pseudo(room, 6, 58, 1240))), 0);
 	assert_false(icmp_error_allowed(room, &info, ICMP_TOO_BIG));
 }
 
-static void test_echo(void **state)
-{
+static void test_echo(void **state) {
 	uint8_t p[20 + 12];
 	struct ip_info info;
 
@@ -347,7 +370,7 @@ static void test_echo(void **state)
 	p[9] = 1;
 	p[8] = 3;
 	ip4_checksum_write(p);
-	memcpy(p + 20, (uint8_t[]){ 8, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8 }, 12);
+	memcpy(p + 20, (uint8_t[]){8, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8}, 12);
 	ip_store16(p + 22, ip_sum_finish(ip_sum(p + 20, 12, 0)));
 	assert_int_equal(ip_parse(p, sizeof(p), true, &info), IP_OK);
 	p[31] ^= 1;
@@ -362,11 +385,10 @@ static void test_echo(void **state)
 	assert_false(icmp_echo_reply(p, &info));
 }
 
-static void test_arp(void **state)
-{
-	uint8_t f[ARP_FRAME] = { 255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6,
-		0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 9 };
-	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 9 };
+static void test_arp(void **state) {
+	uint8_t f[ARP_FRAME] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6,
+		4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 9};
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
 	uint8_t out[ARP_FRAME];
 	struct nd_request r;
 
@@ -389,13 +411,12 @@ static void test_arp(void **state)
 	assert_false(arp_parse(f, sizeof(f), &r));
 }
 
-static size_t make_solicit(uint8_t *f, bool probe)
-{
+static size_t make_solicit(uint8_t *f, bool probe) {
 	size_t nd_len = probe ? 24 : 32;
 	uint8_t *ip = f + 14, *nd = ip + 40;
 
 	memset(f, 0, 14 + 40 + 32);
-	memcpy(f, (uint8_t[]){ 0x33, 0x33, 0xff, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x86, 0xdd }, 14);
+	memcpy(f, (uint8_t[]){0x33, 0x33, 0xff, 0, 0, 9, 2, 0, 0, 0, 0, 1, 0x86, 0xdd}, 14);
 	ip[0] = 0x60;
 	ip_store16(ip + 4, (uint16_t)nd_len);
 	ip[6] = 58;
@@ -404,20 +425,19 @@ static size_t make_solicit(uint8_t *f, bool probe)
 		ip[8] = 0xfd;
 		ip[23] = 1;
 	}
-	memcpy(ip + 24, (uint8_t[]){ 0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 9 }, 16);
+	memcpy(ip + 24, (uint8_t[]){0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0xff, 0, 0, 9}, 16);
 	nd[0] = 135;
 	nd[8] = 0xfd;
 	nd[23] = 9;
 	if (!probe)
-		memcpy(nd + 24, (uint8_t[]){ 1, 1, 2, 0, 0, 0, 0, 7 }, 8);
-	ip_store16(nd + 2, ip_sum_finish(ip_sum(nd, nd_len,
-		ip_sum_pseudo(ip, 6, 58, (uint32_t)nd_len))));
+		memcpy(nd + 24, (uint8_t[]){1, 1, 2, 0, 0, 0, 0, 7}, 8);
+	ip_store16(nd + 2,
+		ip_sum_finish(ip_sum(nd, nd_len, ip_sum_pseudo(ip, 6, 58, (uint32_t)nd_len))));
 	return 14 + 40 + nd_len;
 }
 
-static void test_nd(void **state)
-{
-	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 9 };
+static void test_nd(void **state) {
+	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 9};
 	uint8_t f[14 + 40 + 32], out[ND_ADVERT_FRAME];
 	struct nd_request r;
 	struct ip_info info;
@@ -434,7 +454,8 @@ static void test_nd(void **state)
 	assert_memory_equal(out, r.mac, 6);
 	assert_memory_equal(out + 14 + 24, f + 14 + 8, 16);
 	assert_memory_equal(out + 14 + 40 + 26, mac, 6);
-	assert_int_equal(ip_sum_finish(ip_sum(out + 54, 32, ip_sum_pseudo(out + 14, 6, 58, 32))), 0);
+	assert_int_equal(
+		ip_sum_finish(ip_sum(out + 54, 32, ip_sum_pseudo(out + 14, 6, 58, 32))), 0);
 	f[14 + 7] = 254;
 	assert_false(nd_parse(f, len, &r));
 	f[14 + 7] = 255;
@@ -448,8 +469,7 @@ static void test_nd(void **state)
 	assert_int_equal(out[58], 0);
 }
 
-static void test_mtu(void **state)
-{
+static void test_mtu(void **state) {
 	assert_int_equal(abi_mtu_dtls(1500, false, ABI_AES_256_GCM), 1434); // captured
 	assert_int_equal(abi_mtu_dtls(1500, true, ABI_AES_128_GCM), 1414);
 	assert_int_equal(abi_mtu_dtls(1500, false, ABI_CHACHA20_POLY1305), 1442);
@@ -461,8 +481,7 @@ static void test_mtu(void **state)
 	assert_int_equal(abi_mtu_tls(1500, true, ABI_TLS12, ABI_AES_256_GCM), 1500 - 72 - 37);
 }
 
-int main(void)
-{
+int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_checksum_vectors),
 		cmocka_unit_test(test_parse4),

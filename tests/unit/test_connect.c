@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Logins and CONNECTs: who is let in, with which addresses and which MTU, and what the dataplane is
+// told of it.
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "controlplane/session/mtu.h"
+#include "tests/unit/sessions_fixture.h"
+
+static void test_login_connect(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect_result result;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	assert_int_equal(state_of(bench, 1), SESSION_AUTHENTICATED);
+	result = connect_ok(bench, 1);
+	assert_int_equal(result.dtls, IPC_DTLS_PSK);
+	assert_int_equal(result.udp_port, 443);
+	assert_int_equal(result.dtls_mtu, 1434);
+	assert_int_equal(result.base_mtu, 1500);
+	assert_int_equal(result.inner6_prefix, 128);
+	assert_int_equal(result.netmask4.bytes[15], 248);
+	assert_int_not_equal(result.sid.generation, 0);
+	stream_up(bench, result.sid);
+	assert_int_equal(state_of(bench, 1), SESSION_CONNECTED);
+}
+
+static void test_bad_cookie(void **state) {
+	assert_int_equal(connect_status(*state, 9, "Cookie"), 401);
+}
+
+static void test_reconnect_keeps_addresses(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect_result first, second;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	first = connect_ok(bench, 1);
+	stream_up(bench, first.sid);
+	event(bench,
+		(struct abi_evt){.type = ABI_EVT_SESSION_END,
+			.sid = first.sid,
+			.reason = ABI_END_TEMPORARY});
+	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
+	second = connect_ok(bench, 1);
+	assert_memory_equal(&first.inner4, &second.inner4, sizeof(first.inner4));
+	assert_memory_equal(&first.inner6, &second.inner6, sizeof(first.inner6));
+	assert_memory_not_equal(first.app_id, second.app_id, sizeof(first.app_id));
+	assert_int_equal(first.sid.index, second.sid.index);
+	assert_true(second.sid.generation > first.sid.generation);
+}
+
+// A second CONNECT while the first is up: out with the old, in with the new, nothing in between.
+static void test_replace(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid old = connected(bench, 1, "ann");
+	struct ipc_connect msg = connect_msg(bench, 1);
+	struct abi_cmd cmd;
+
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_DEL);
+	assert_int_equal(cmd.sid.generation, old.generation);
+	assert_int_equal(cmd.session_del.reason, ABI_END_REPLACED);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	assert_int_equal(cmd.sid.index, old.index);
+	// What is said of the old one now means nothing.
+	event(bench,
+		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = old, .reason = ABI_END_USER});
+	complete(bench, &cmd, 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
+	assert_int_equal(state_of(bench, 1), SESSION_CONNECTED);
+}
+
+static void test_limits(void **state) {
+	struct bench *bench = *state;
+
+	bench->cfg.auth.max_same_clients = 2;
+	bench->cfg.auth.max_clients = 3;
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	assert_int_equal(login_status(bench, 2, "ann"), 0);
+	assert_int_equal(login_status(bench, 3, "ann"), -EUSERS);
+	assert_int_equal(login_status(bench, 4, "bob"), 0);
+	assert_int_equal(login_status(bench, 5, "cyd"), -ENOSPC);
+}
+
+static void test_pool_empty(void **state) {
+	struct bench *bench = *state;
+	uint32_t nb = cfg_pool_size(&bench->pool, AF_INET);
+	uint8_t cookie = 1;
+	char user[16];
+
+	for (; cookie <= nb; cookie++) {
+		snprintf(user, sizeof(user), "user%u", cookie);
+		assert_int_equal(login_status(bench, cookie, user), 0);
+		connect_ok(bench, cookie);
+	}
+	assert_int_equal(login_status(bench, cookie, "late"), 0);
+	assert_int_equal(connect_status(bench, cookie, "IPv4 address pool is empty"), 503);
+}
+
+// Without a dataplane a CONNECT waits a moment, then it is refused; back in time, it goes on.
+static void test_no_dataplane(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect msg;
+	struct abi_cmd cmd;
+	struct sent *sent;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	far_close(&bench->far);
+	spin(bench);
+	assert_int_equal(bench->nb_lost, 1);
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	assert_int_equal(bench->nb_sent, 0);
+	STAILQ_FIRST(&bench->mgr->held)->since_s -= SESSION_HELD_S + 1;
+	event_active(bench->mgr->tick_event, EV_TIMEOUT, 0);
+	spin(bench);
+	sent = take_sent(bench, IPC_CONNECT_RESULT);
+	assert_int_equal(sent->result.status, 503);
+	assert_non_null(strstr(sent->result.reason, "dataplane"));
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	attach(bench, 1);
+	dump_end(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	complete(bench, &cmd, 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
+}
+
+static void test_add_refused(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect msg;
+	struct abi_cmd cmd;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	complete(bench, &cmd, -ENOSPC);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 503);
+	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
+	connect_ok(bench, 1);
+}
+
+static void test_lost_while_connecting(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect msg;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	far_close(&bench->far);
+	spin(bench);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 503);
+}
+
+static void test_dtls(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect_result result;
+	struct ipc_dtls_query query = {.hdr.req = 77};
+	struct ipc_dtls_up up = {.dtls = {.version = ABI_DTLS12,
+					 .cipher = ABI_AES_128_GCM,
+					 .epoch = 1,
+					 .rx.seq = 1,
+					 .tx.seq = 1}};
+	struct sent *sent;
+	struct abi_cmd cmd;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	result = connect_ok(bench, 1);
+	stream_up(bench, result.sid);
+	assert_int_equal(session_dtls_query(bench->mgr, 5, &query), 0);
+	assert_int_equal(take_sent(bench, IPC_DTLS_PARAMS)->params.mode, IPC_DTLS_NONE);
+	memcpy(query.app_id, result.app_id, sizeof(query.app_id));
+	assert_int_equal(session_dtls_query(bench->mgr, 5, &query), 0);
+	sent = take_sent(bench, IPC_DTLS_PARAMS);
+	assert_int_equal(sent->index, 5);
+	assert_int_equal(sent->params.mode, IPC_DTLS_PSK);
+	assert_int_equal(sent->params.psk[0], 7);
+	up.sid = sent->params.sid;
+	assert_int_equal(session_dtls_up(bench->mgr, &up), 0);
+	cmd = take_cmd(bench, ABI_CMD_DTLS_SET);
+	assert_int_equal(cmd.dtls_set.mtu, 1434);
+	assert_int_equal(cmd.dtls_set.rx.seq, 1);
+	up.sid.generation++;
+	assert_int_equal(session_dtls_up(bench->mgr, &up), 0);
+	no_cmd(bench);
+	up.dtls.cipher = 9;
+	assert_int_equal(session_dtls_up(bench->mgr, &up), -EPROTO);
+}
+
+static void test_session_timeout(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect_result result;
+	struct abi_sid sid;
+
+	bench->cfg.network.session_timeout = 100;
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	result = connect_ok(bench, 1);
+	assert_in_range(result.session_remaining, 99, 100);
+	sid = result.sid;
+	bench->mgr->table[sid.index]->started -= 101;
+	assert_int_equal(connect_status(bench, 1, NULL), 401);
+}
+
+static void test_hostile_messages(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect msg = connect_msg(bench, 1);
+	struct ipc_session_new login = {.username = "ann\n"};
+	struct ipc_stream_up stream = {.stream = {.cipher = 99}};
+
+	assert_int_equal(session_login(bench->mgr, &login), -EPROTO);
+	msg.edge = ABI_EDGES_MAX;
+	assert_int_equal(session_connect(bench->mgr, &msg), -EPROTO);
+	msg.edge = 0;
+	memset(msg.hostname, 'a', sizeof(msg.hostname));
+	assert_int_equal(session_connect(bench->mgr, &msg), -EPROTO);
+	assert_int_equal(session_stream_up(bench->mgr, 0, &stream, -1), -EPROTO);
+}
+
+static void test_mtu(void **state) {
+	struct mtu_out out;
+
+	out = mtu_choose(&(struct mtu_in){.dtls = true});
+	assert_int_equal(out.base, 1500);
+	assert_int_equal(out.data, 1434);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .outer6 = true, .base_mtu = 1500});
+	assert_int_equal(out.data, 1414);
+	// what openconnect computes by itself is no wish; --mtu is
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .tunnel_mtu = 1390});
+	assert_int_equal(out.data, 1434);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .tunnel_mtu = 1200});
+	assert_int_equal(out.data, 1200);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .path_mtu = 1400});
+	assert_int_equal(out.base, 1400);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 1500, .cfg_mtu = 1300});
+	assert_int_equal(out.data, 1300);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 200});
+	assert_int_equal(out.base, 800);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .tunnel_mtu = 1390});
+	assert_int_equal(out.data, 1390);
+	out = mtu_choose(&(struct mtu_in){.dtls = true, .base_mtu = 65535});
+	assert_int_equal(out.data, 9000);
+}
+
+// IPv6 inside needs 1,280 bytes (RFC 8200, 5).
+static void test_small_link_has_no_ipv6(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect msg;
+	struct abi_cmd cmd;
+	struct abi_addr none = {0};
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	msg = connect_msg(bench, 1);
+	msg.base_mtu = 1300;
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	assert_memory_equal(&cmd.session_add.inner6, &none, sizeof(none));
+	assert_int_equal(cmd.session_add.policy.mtu, 1234);
+}
+
+int main(void) {
+#define T(f) cmocka_unit_test_setup_teardown(f, sessions_setup, sessions_teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_login_connect),
+		T(test_bad_cookie),
+		T(test_reconnect_keeps_addresses),
+		T(test_replace),
+		T(test_limits),
+		T(test_pool_empty),
+		T(test_no_dataplane),
+		T(test_add_refused),
+		T(test_lost_while_connecting),
+		T(test_dtls),
+		T(test_session_timeout),
+		T(test_hostile_messages),
+		T(test_small_link_has_no_ipv6),
+		cmocka_unit_test(test_mtu),
+	};
+
+	return cmocka_run_group_tests_name("connect", tests, NULL, NULL);
+}
