@@ -17,7 +17,7 @@
 
 // A UDP packet, 192.168.0.1:1024 -> 192.168.0.2:443, payload "abcd"; sums worked out by hand:
 // IP: 4500+0020+1234+4000+4011+c0a8+0001+c0a8+0002 = 258b8 -> 58ba -> ~ a745
-// UDP: c0a8+0001+c0a8+0002+0011+000c + 0400+01bb+000c + 6162+6364 = 24c43 -> 4c45 -> ~ b3ba
+// UDP: c0a8+0001+c0a8+0002+0011+000c + 0400+01bb+000c + 6162+6364 = 24bfd -> 4bff -> ~ b400
 static const uint8_t udp4[] = {
 	0x45,
 	0x00,
@@ -45,8 +45,8 @@ static const uint8_t udp4[] = {
 	0xbb,
 	0x00,
 	0x0c,
-	0xb3,
-	0xba,
+	0xb4,
+	0x00,
 	'a',
 	'b',
 	'c',
