@@ -16,6 +16,7 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_pci.h>
 
 #include "dataplane/port_priv.h"
@@ -277,9 +278,50 @@ void dp_eal_fini(void) {
 	remove_runtime_dir();
 }
 
+// AF_XDP needs all packets side by side (xdp_open looks), but the pool keeps each within a page, so
+// that a device can reach it by one physical address: with small pages more than a third is gaps.
+// Without PCI devices, or where these use virtual addresses too, pages do not matter.
+static unsigned pool_flags(const struct cfg *cfg) {
+	bool pci = false, xdp = false;
+
+	for (size_t i = 0; i < cfg->dataplane.nb_ports; i++) {
+		pci |= is_pci(&cfg->dataplane.ports[i]);
+		xdp |= may_use_xdp(&cfg->dataplane.ports[i]);
+	}
+	if (!pci || (xdp && rte_eal_iova_mode() == RTE_IOVA_VA))
+		return RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+	return 0;
+}
+
+// What rte_pktmbuf_pool_create does, with flags. NULL: rte_errno says why.
+static struct rte_mempool *pool_create(const struct cfg *cfg) {
+	struct rte_pktmbuf_pool_private private = {
+		.mbuf_data_room_size = data_room(cfg),
+		.mbuf_priv_size = DP_PKT_PRIV_SIZE,
+	};
+	unsigned size = sizeof(struct rte_mbuf) + DP_PKT_PRIV_SIZE + private.mbuf_data_room_size;
+	struct rte_mempool *pool = rte_mempool_create_empty("packets", nb_mbufs(cfg), size,
+		MBUF_CACHE, sizeof(private), SOCKET_ID_ANY, pool_flags(cfg));
+	int ret;
+
+	if (pool == NULL)
+		return NULL;
+	ret = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (ret == 0) {
+		rte_pktmbuf_pool_init(pool, &private);
+		ret = rte_mempool_populate_default(pool);
+	}
+	if (ret < 0) {
+		rte_mempool_free(pool);
+		rte_errno = -ret;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
 int dp_pool_init(const struct cfg *cfg) {
-	dp_mbuf_pool = rte_pktmbuf_pool_create("packets", nb_mbufs(cfg), MBUF_CACHE,
-		DP_PKT_PRIV_SIZE, data_room(cfg), SOCKET_ID_ANY);
+	dp_mbuf_pool = pool_create(cfg);
 	if (dp_mbuf_pool == NULL)
 		fprintf(stderr, "penstock-dataplane: no memory for %u packets: %s\n", nb_mbufs(cfg),
 			rte_strerror(rte_errno));

@@ -9,6 +9,7 @@
 #include "dataplane/port_priv.h"
 
 #define DESCRIPTORS 1024u
+#define XDP_DESCRIPTORS 2048u // as many buffers as the driver gives to the fill ring: never full
 
 static uint64_t known_ports(void) {
 	uint64_t known = 0;
@@ -85,7 +86,9 @@ static void fill_conf(
 }
 
 static int setup_queues(struct dp_port *port) {
-	uint16_t nb_rxd = port->cfg->descriptors != 0 ? port->cfg->descriptors : DESCRIPTORS;
+	bool xdp = strcmp(port->driver, "net_af_xdp") == 0;
+	uint16_t nb_default = xdp ? XDP_DESCRIPTORS : DESCRIPTORS;
+	uint16_t nb_rxd = port->cfg->descriptors != 0 ? port->cfg->descriptors : nb_default;
 	uint16_t nb_txd = nb_rxd;
 	int ret = rte_eth_dev_adjust_nb_rx_tx_desc(port->port_id, &nb_rxd, &nb_txd);
 

@@ -20,6 +20,8 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 
+#include <rte_mempool.h>
+
 #include "dataplane/port_priv.h"
 #include "dataplane/xdp/steer.h"
 
@@ -272,8 +274,30 @@ static int steer_init(struct dp_port *port, const char *ifname, const struct cfg
 	return ret != 0 ? ret : fill_hosts(port, ifindex, cfg);
 }
 
+static void count_outside(struct rte_mempool *pool, void *arg, void *obj, unsigned index) {
+	const struct rte_mempool_memhdr *mem = STAILQ_FIRST(&pool->mem_list);
+	size_t size = pool->header_size + pool->elt_size + pool->trailer_size;
+	uintptr_t start = (uintptr_t)mem->addr, at = (uintptr_t)obj - pool->header_size;
+	unsigned *outside = arg;
+
+	if (at < start || at + size > start + pool->populated_size * size)
+		(*outside)++;
+}
+
+// The driver registers as many bytes as all packets have, from where the pool's first memory is.
+// The kernel takes buffers that lie elsewhere off the fill ring and forgets them, in no statistics:
+// reception would stop for good after some time.
+static int check_pool(void) {
+	unsigned outside = 0;
+
+	rte_mempool_obj_iter(dp_mbuf_pool, count_outside, &outside);
+	return outside == 0 ? 0 : -EFAULT;
+}
+
 static const char *reason(int ret) {
 	switch (ret) {
+	case -EFAULT:
+		return "the packet pool is not in one piece (a PCI device needs it so)";
 	case -EBUSY:
 		return "another XDP program is attached";
 	case -ENOTSUP:
@@ -285,7 +309,7 @@ static const char *reason(int ret) {
 
 int xdp_open(struct dp_port *port, const char *ifname, const struct cfg *cfg) {
 	char object[PATH_MAX], devargs[PATH_MAX + 128];
-	int nb_queues = xdp_channels(ifname), ret = nb_queues < 0 ? nb_queues : 0;
+	int nb_queues = xdp_channels(ifname), ret = nb_queues < 0 ? nb_queues : check_pool();
 
 	if (ret == 0)
 		ret = find_object(

@@ -61,7 +61,8 @@ client_stop s
 fragments() { # fragments NAME
 	client_wait "$1"
 	client_wait_dtls "$1"
-	wait_until 5 on_dtls
+	expect_ping "$1" 198.51.100.2 # its first data moves the server to DTLS
+	wait_until 10 on_dtls
 	local before
 	before=$(counter reassembled)
 	in_vpn "$1" ping -q -c 5 -i 0.05 -W 3 -s 1350 -M dont 198.51.100.2 >"$dir/log/ping" ||
