@@ -7,7 +7,6 @@
 #include "dataplane/abi/abi.h"
 
 struct dp_session;
-struct dp_dtls_epoch;
 
 // Frame types of CSTP and AnyConnect DTLS (protocol.md 3.3); the same numbers in both framings.
 enum dp_frame {
@@ -39,12 +38,10 @@ struct dp_pkt {
 	uint8_t resume; // enum dp_resume [whoever hands off]
 	uint8_t from_stream; // 1: arrived in the TLS stream [stream]
 	uint8_t port; // index into dp_ports of the port it came from or goes to
-	uint16_t inner_len; // [tunnel-in]
-	uint8_t key_slot; // [dtls-encode/decode]
-	uint8_t crypto_ok; // [crypto]
+	uint16_t worker; // that received a handshake datagram [punt-control]
 	uint64_t seq; // DTLS record sequence number with epoch [dtls-decode/encode]
 	struct abi_tuple tuple; // outer addresses [classify, dtls-encode]
-	const void *adjacency; // next hop [l3-forward, outer-output]
+	const void *adjacency; // struct dp_route: the way to the LAN [l3-forward]
 	uint8_t l3_flags; // DP_L3_* [l3-input, icmp-error, icmp-local]
 	uint8_t icmp_kind; // enum icmp_kind: what icmp-error is to say [l3-forward, lan-output]
 	uint16_t icmp_mtu; // with ICMP_TOO_BIG, bytes
@@ -53,8 +50,6 @@ struct dp_pkt {
 #define DP_L3_LOCAL 1u // made here, not forwarded: no hop is taken off
 
 #define DP_PKT_PRIV_SIZE RTE_ALIGN(sizeof(struct dp_pkt), RTE_MBUF_PRIV_ALIGN)
-
-// Crypto operations live in the mbuf's headroom side area right behind struct dp_pkt; see crypto/.
 
 static inline struct dp_pkt *dp_pkt(struct rte_mbuf *m) {
 	return rte_mbuf_to_priv(m);

@@ -112,8 +112,10 @@ static int wire_open(struct dp_port *port) {
 		port_error(port, "cannot use the interface %s: %s", device, strerror(-ret));
 		return ret;
 	}
-	if (port->cfg->driver == CFG_DRIVER_AF_XDP)
+	if (port->cfg->driver == CFG_DRIVER_AF_XDP) {
+		guard_ingress_clear(device); // of a killed dataplane with the other driver
 		return xdp_open(port, device, NULL);
+	}
 	port->mtu = info.mtu;
 	port->mac = info.mac;
 	ret = guard_ingress_set(device);
@@ -157,6 +159,7 @@ static int shared_open(struct dp_port *port, const struct cfg *cfg) {
 		ret = guard_ports_open(cfg);
 	if (ret != 0)
 		return ret;
+	guard_ingress_clear(port->kernel_if); // of a killed dataplane that had it for itself
 	if (driver != CFG_DRIVER_AF_PACKET) {
 		port->mtu = 0;
 		ret = xdp_open(port, port->kernel_if, cfg);

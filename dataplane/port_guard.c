@@ -14,9 +14,15 @@
 #include "dataplane/port_priv.h"
 
 #define GUARDS_MAX 64u
+// Our filter on an interface, first in line: what comes before it the kernel could answer. The
+// handle tells it from an administrator's of the same priority.
+#define DEAF_PRIORITY 1u
+#define DEAF_HANDLE 0x50454e53u
 
 static int guards[GUARDS_MAX];
 static unsigned nb_guards;
+static unsigned hooks[ABI_PORTS_MAX]; // interfaces whose clsact qdisc we made
+static unsigned nb_hooks;
 
 // A filter that takes nothing: datagrams are dropped before they are queued.
 static int refuse_all(int fd) {
@@ -102,28 +108,64 @@ static int drop_program(void) {
 		BPF_PROG_TYPE_SCHED_CLS, "penstock_deaf", "GPL", code, RTE_DIM(code), NULL);
 }
 
-// A clsact hook comes after the packet sockets and before the protocols.
-int guard_ingress_set(const char *ifname) {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)if_nametoindex(ifname),
-		.attach_point = BPF_TC_INGRESS);
+static int filter_remove(unsigned ifindex) {
 	DECLARE_LIBBPF_OPTS(
-		bpf_tc_opts, opts, .handle = 1, .priority = 1, .flags = BPF_TC_F_REPLACE);
+		bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = DEAF_HANDLE, .priority = DEAF_PRIORITY);
+
+	// asked first: libbpf prints what the kernel says to a removal of nothing
+	if (bpf_tc_query(&hook, &opts) != 0)
+		return 0;
+	opts.prog_fd = 0;
+	opts.prog_id = 0;
+	opts.flags = 0;
+	return bpf_tc_detach(&hook, &opts);
+}
+
+// A clsact hook comes after the packet sockets and before the protocols. It may be there already,
+// with filters of others, or with ours when a dataplane was killed: that one is replaced.
+int guard_ingress_set(const char *ifname) {
+	unsigned ifindex = if_nametoindex(ifname);
+	DECLARE_LIBBPF_OPTS(
+		bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+	DECLARE_LIBBPF_OPTS(bpf_tc_opts, opts, .handle = DEAF_HANDLE, .priority = DEAF_PRIORITY,
+		.flags = BPF_TC_F_REPLACE);
 	int ret = bpf_tc_hook_create(&hook);
 
 	if (ret != 0 && ret != -EEXIST)
 		return ret;
+	if (ret == 0 && nb_hooks < RTE_DIM(hooks))
+		hooks[nb_hooks++] = ifindex;
 	opts.prog_fd = drop_program();
 	if (opts.prog_fd < 0)
-		return opts.prog_fd;
-	ret = bpf_tc_attach(&hook, &opts);
-	close(opts.prog_fd);
+		ret = opts.prog_fd;
+	else
+		ret = bpf_tc_attach(&hook, &opts);
+	if (opts.prog_fd >= 0)
+		close(opts.prog_fd);
+	if (ret != 0)
+		guard_ingress_clear(ifname);
 	return ret;
 }
 
+static bool hook_ours(unsigned ifindex) {
+	for (unsigned i = 0; i < nb_hooks; i++) {
+		if (hooks[i] != ifindex)
+			continue;
+		hooks[i] = hooks[--nb_hooks];
+		return true;
+	}
+	return false;
+}
+
 void guard_ingress_clear(const char *ifname) {
-	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)if_nametoindex(ifname),
+	unsigned ifindex = if_nametoindex(ifname);
+	DECLARE_LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 		.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
 
-	if (hook.ifindex != 0)
+	if (ifindex == 0)
+		return;
+	filter_remove(ifindex);
+	if (hook_ours(ifindex))
 		bpf_tc_hook_destroy(&hook);
 }

@@ -47,7 +47,8 @@ void xdp_refresh(struct dp_port *port);
 // Sockets on the VPN's UDP ports that drop everything, so that no port-unreachable is sent.
 int guard_ports_open(const struct cfg *cfg);
 void guard_ports_close(void);
-// Drops all that the kernel's own stack would take from `ifname`; AF_PACKET still sees it.
+// Drops all that the kernel's own stack would take from `ifname`; AF_PACKET still sees it. Filters
+// of others stay where they are. Clear also removes what a killed dataplane left.
 int guard_ingress_set(const char *ifname);
 void guard_ingress_clear(const char *ifname);
 

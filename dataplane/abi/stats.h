@@ -20,15 +20,15 @@
 	X(punt_kernel, "Packets handed to the kernel's twin of a port") \
 	X(punt_control, "Handshake datagrams handed to the control plane") \
 	X(inject, "Datagrams sent for the control plane") \
-	X(handoff, "Packets handed to the worker that owns the session") \
+	X(handoff, "Packets that a worker handed to another worker or to a TLS stream thread") \
 	X(client_to_client, "Packets switched from one session to another") \
 	X(reassembled, "Outer datagrams put together from fragments") \
 	X(fragmented, "Inner or outer packets cut into fragments") \
 	X(mss_clamped, "TCP SYNs whose MSS was lowered to fit the tunnel") \
 	X(icmp_sent, "ICMP errors and answers generated") \
 	X(dpd_answered, "Dead-peer-detection probes answered") \
-	X(dtls_moved, "DTLS channels that followed a client to a new address or port") \
-	X(key_update, "TLS 1.3 key updates done") \
+	X(dtls_moved, "DTLS channels that followed a client to another port of the same address") \
+	X(key_update, "TLS 1.3 key updates done, of both directions") \
 	X(drop_no_mbuf, "Dropped: no packet buffer was free") \
 	X(drop_tx_full, "Dropped: the port's transmit queue was full") \
 	X(drop_eth_bad, "Dropped: not a valid Ethernet frame for this port") \
@@ -43,8 +43,9 @@
 	X(drop_dtls_epoch, "Dropped: DTLS record of an epoch without keys") \
 	X(drop_dtls_auth, "Dropped: DTLS record that failed authentication (forged or corrupted)") \
 	X(drop_dtls_replay, "Dropped: DTLS record seen before or too old") \
-	X(drop_dtls_type, "Dropped: DTLS payload of an unknown type") \
-	X(drop_roam_rate, "Dropped: record from a new address beyond the limit of trial checks") \
+	X(drop_dtls_type, "Dropped: frame of an unknown type, in DTLS or a TLS stream") \
+	X(drop_roam_rate, \
+		"Dropped: record from a new port of a client's address beyond the trial limit") \
 	X(drop_source, "Dropped: inner source address is not the session's own") \
 	X(drop_inner_bad, "Dropped: inner packet is not valid IPv4 or IPv6") \
 	X(drop_no_session, "Dropped: no session has the destination address") \
@@ -57,7 +58,7 @@
 		"Dropped: packet larger than the tunnel's MTU (ICMP sent within its rate)") \
 	X(drop_crypto, "Dropped: the crypto device refused the operation") \
 	X(drop_seq_exhausted, "Dropped: the channel's sequence numbers are used up") \
-	X(drop_handoff_full, "Dropped: the owning worker's ring was full") \
+	X(drop_handoff_full, "Dropped: the inbox of the worker or TLS stream thread was full") \
 	X(drop_stream_full, "Dropped: the client's TLS stream does not drain (back pressure)") \
 	X(drop_stream_bad, "Closed: TLS record or CSTP frame malformed") \
 	X(drop_stream_auth, "Closed: TLS record failed authentication") \
@@ -69,7 +70,9 @@
 	X(abi_evt_full, "Events lost because the control plane does not read them") \
 	X(drop_inject_bad, "Datagrams of the control plane that were refused") \
 	X(drop_multicast, "Dropped: multicast or broadcast that is not forwarded") \
-	X(drop_not_ours, "Dropped: not for the VPN, on a port that the kernel serves by itself")
+	X(drop_not_ours, "Dropped: not for the VPN, on a port that the kernel serves by itself") \
+	X(drop_punt_nobody, "Dropped: handshake datagram while no edge process was attached") \
+	X(drop_punt_long, "Dropped: handshake datagram longer than the control plane takes")
 
 enum abi_counter {
 #define X(name, text) ABI_C_##name,

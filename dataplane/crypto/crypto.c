@@ -3,11 +3,13 @@
 #include "dataplane/crypto/crypto.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <rte_cryptodev.h>
+#include <rte_cycles.h>
 #include <rte_dev.h>
 #include <rte_lcore.h>
 #include <rte_prefetch.h>
@@ -16,6 +18,8 @@
 #define CRYPTO_DESCRIPTORS 256u
 #define CRYPTO_PREFETCH_LINES 14u // round keys and the first hash keys of GCM
 #define CRYPTO_PREFETCH_AHEAD 4u
+#define CRYPTO_PATIENCE 5u // a device that needs a fifth of a second has failed,
+#define CRYPTO_POLLS_MIN 1000u // unless it was this thread that did not run
 
 // Behind each operation: the nonce, then the additional data.
 #define NONCE_OFFSET (sizeof(struct rte_crypto_op) + sizeof(struct rte_crypto_sym_op))
@@ -51,11 +55,21 @@ static const struct {
 	{FAMILY_CHACHA, "crypto_chacha20_poly1305"},
 };
 
+// One caller's queue pair on one device.
+struct queue {
+	struct rte_crypto_op *ops[CRYPTO_BURST]; // kept for good
+	uint64_t missing; // of the burst that runs: bit i: ops[i] did not come back
+	unsigned late; // operations that the device still has from a burst that was given up
+	struct rte_mbuf *held[CRYPTO_BURST]; // what it may still write to
+	unsigned nb_held;
+};
+
 static struct {
 	int dev[FAMILY_MAX]; // device id, -1: none
 	struct rte_mempool *sessions;
 	struct rte_mempool *ops;
-	struct rte_crypto_op *(*lcore_ops)[CRYPTO_BURST]; // kept for good, one set an lcore
+	struct queue *queues; // FAMILY_MAX an lcore; two families of one device share the first
+	_Atomic unsigned late; // queues with operations that are late
 	unsigned nb_lcores;
 } crypto = {.dev = {-1, -1}};
 
@@ -130,13 +144,13 @@ static int pools_make(unsigned nb_lcores, uint32_t keys_max) {
 	crypto.sessions = rte_cryptodev_sym_session_pool_create(
 		"dp_keys", keys_max, size, 0, 0, SOCKET_ID_ANY);
 	crypto.ops = rte_crypto_op_pool_create("dp_crypto_ops", RTE_CRYPTO_OP_TYPE_SYMMETRIC,
-		nb_lcores * CRYPTO_BURST, 0, OP_PRIV_SIZE, SOCKET_ID_ANY);
-	crypto.lcore_ops = calloc(nb_lcores, sizeof(*crypto.lcore_ops));
-	if (crypto.sessions == NULL || crypto.ops == NULL || crypto.lcore_ops == NULL)
+		nb_lcores * FAMILY_MAX * CRYPTO_BURST, 0, OP_PRIV_SIZE, SOCKET_ID_ANY);
+	crypto.queues = calloc(nb_lcores * FAMILY_MAX, sizeof(*crypto.queues));
+	if (crypto.sessions == NULL || crypto.ops == NULL || crypto.queues == NULL)
 		return -ENOMEM;
-	for (unsigned i = 0; i < nb_lcores; i++)
+	for (unsigned i = 0; i < nb_lcores * FAMILY_MAX; i++)
 		if (rte_crypto_op_bulk_alloc(crypto.ops, RTE_CRYPTO_OP_TYPE_SYMMETRIC,
-			    crypto.lcore_ops[i], CRYPTO_BURST) != CRYPTO_BURST)
+			    crypto.queues[i].ops, CRYPTO_BURST) != CRYPTO_BURST)
 			return -ENOMEM;
 	crypto.nb_lcores = nb_lcores;
 	return 0;
@@ -172,9 +186,10 @@ void dp_crypto_fini(void) {
 	}
 	rte_mempool_free(crypto.ops);
 	rte_mempool_free(crypto.sessions);
-	free(crypto.lcore_ops);
+	free(crypto.queues);
 	crypto.ops = crypto.sessions = NULL;
-	crypto.lcore_ops = NULL;
+	crypto.queues = NULL;
+	atomic_store(&crypto.late, 0);
 	crypto.nb_lcores = 0;
 }
 
@@ -217,6 +232,9 @@ static enum family key_family(const struct dp_key *key) {
 void dp_key_free(struct dp_key *key) {
 	if (key == NULL)
 		return;
+	// A failed device may still read it. Better lost until the restart that it needs anyway.
+	if (atomic_load_explicit(&crypto.late, memory_order_acquire) != 0)
+		return;
 	rte_cryptodev_sym_session_free((uint8_t)crypto.dev[key_family(key)], key);
 	// it lies in the pool now, from which only this thread takes: wipe what the driver left
 	explicit_bzero(key, crypto.sessions->elt_size);
@@ -249,30 +267,107 @@ static void op_fill(struct rte_crypto_op *op, const struct dp_crypt *c) {
 	sym->aead.aad.phys_addr = rte_crypto_op_ctophys_offset(op, AAD_OFFSET);
 }
 
-// Up to CRYPTO_BURST operations of one device: all in, then all out, in the same order.
-static void run_burst(
-	uint8_t dev, uint16_t qp, struct rte_crypto_op **ops, struct dp_crypt **cs, unsigned n) {
-	struct rte_crypto_op *done[CRYPTO_BURST];
-	unsigned in = 0, out = 0;
+static bool among(const struct rte_crypto_op *op, struct rte_crypto_op *const *done, unsigned n) {
+	for (unsigned i = 0; i < n; i++)
+		if (done[i] == op)
+			return true;
+	return false;
+}
 
+// The device took ops[0..in) of `n` and gave back `done`. The others stay its own, and so does
+// what they point to, until it gives them back.
+static void give_up(struct queue *queue, unsigned n, unsigned in, struct rte_crypto_op *const *done,
+	unsigned out) {
 	for (unsigned i = 0; i < n; i++) {
-		op_fill(ops[i], cs[i]);
+		struct rte_mbuf *m = queue->ops[i]->sym->m_src;
+
+		if (among(queue->ops[i], done, out))
+			continue;
+		queue->missing |= UINT64_C(1) << i;
+		if (i >= in)
+			continue;
+		rte_mbuf_refcnt_update(m, 1);
+		queue->held[queue->nb_held++] = m;
+	}
+	queue->late = queue->nb_held;
+	if (queue->late > 0)
+		atomic_fetch_add_explicit(&crypto.late, 1, memory_order_release);
+}
+
+// True: nothing is late, the queue can be used.
+static bool recover(uint8_t dev, uint16_t qp, struct queue *queue) {
+	struct rte_crypto_op *done[CRYPTO_BURST];
+
+	if (likely(queue->late == 0))
+		return true;
+	queue->late -= rte_cryptodev_dequeue_burst(dev, qp, done, (uint16_t)queue->late);
+	if (queue->late > 0)
+		return false;
+	rte_pktmbuf_free_bulk(queue->held, queue->nb_held);
+	queue->nb_held = 0;
+	atomic_fetch_sub_explicit(&crypto.late, 1, memory_order_release);
+	return true;
+}
+
+// All in, then all out, unless the device has failed.
+static void pass(uint8_t dev, uint16_t qp, struct queue *queue, unsigned n) {
+	struct rte_crypto_op *done[CRYPTO_BURST];
+	unsigned in = 0, out = 0, polls = 0;
+	uint64_t since = 0;
+
+	while (out < n) {
+		uint16_t more;
+
+		if (in < n)
+			in += rte_cryptodev_enqueue_burst(
+				dev, qp, queue->ops + in, (uint16_t)(n - in));
+		more = rte_cryptodev_dequeue_burst(dev, qp, done + out, (uint16_t)(n - out));
+		out += more;
+		if (more > 0) {
+			polls = 0;
+		} else if (polls++ == 0) {
+			since = rte_rdtsc();
+		} else if (polls > CRYPTO_POLLS_MIN &&
+			rte_rdtsc() - since > rte_get_tsc_hz() / CRYPTO_PATIENCE) {
+			give_up(queue, n, in, done, out);
+			return;
+		}
+	}
+}
+
+// Up to CRYPTO_BURST operations of one device.
+static void run_burst(
+	uint8_t dev, uint16_t qp, struct queue *queue, struct dp_crypt **cs, unsigned n) {
+	queue->missing = 0;
+	if (!recover(dev, qp, queue)) {
+		for (unsigned i = 0; i < n; i++) {
+			cs[i]->ok = false;
+			cs[i]->failed = true;
+		}
+		return;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		op_fill(queue->ops[i], cs[i]);
 		if (i + CRYPTO_PREFETCH_AHEAD < n &&
 			cs[i + CRYPTO_PREFETCH_AHEAD]->key != cs[i]->key)
 			dp_key_prefetch(cs[i + CRYPTO_PREFETCH_AHEAD]->key);
 	}
-	while (out < n) {
-		if (in < n)
-			in += rte_cryptodev_enqueue_burst(dev, qp, ops + in, (uint16_t)(n - in));
-		out += rte_cryptodev_dequeue_burst(dev, qp, done, (uint16_t)(n - out));
+	pass(dev, qp, queue, n);
+	for (unsigned i = 0; i < n; i++) {
+		enum rte_crypto_op_status status = queue->ops[i]->status;
+		bool missing = queue->missing >> i & 1;
+
+		cs[i]->ok = !missing && status == RTE_CRYPTO_OP_STATUS_SUCCESS;
+		cs[i]->failed = missing ||
+			(status != RTE_CRYPTO_OP_STATUS_SUCCESS &&
+				status != RTE_CRYPTO_OP_STATUS_AUTH_FAILED);
 	}
-	for (unsigned i = 0; i < n; i++)
-		cs[i]->ok = ops[i]->status == RTE_CRYPTO_OP_STATUS_SUCCESS;
 }
 
 void dp_crypto_run(unsigned lcore_no, struct dp_crypt *ops, unsigned n) {
 	struct dp_crypt *of[FAMILY_MAX][CRYPTO_BURST];
-	struct rte_crypto_op **lcore_ops = crypto.lcore_ops[lcore_no];
+	struct queue *queues = &crypto.queues[lcore_no * FAMILY_MAX];
+	bool one = crypto.dev[FAMILY_CHACHA] == crypto.dev[FAMILY_GCM];
 
 	for (unsigned done = 0; done < n;) {
 		unsigned nb[FAMILY_MAX] = {0}, burst = RTE_MIN(n - done, CRYPTO_BURST);
@@ -284,8 +379,8 @@ void dp_crypto_run(unsigned lcore_no, struct dp_crypt *ops, unsigned n) {
 		}
 		for (unsigned f = 0; f < FAMILY_MAX; f++)
 			if (nb[f] > 0)
-				run_burst((uint8_t)crypto.dev[f], (uint16_t)lcore_no, lcore_ops,
-					of[f], nb[f]);
+				run_burst((uint8_t)crypto.dev[f], (uint16_t)lcore_no,
+					&queues[one ? 0 : f], of[f], nb[f]);
 		done += burst;
 	}
 }

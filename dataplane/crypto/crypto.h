@@ -38,6 +38,7 @@ struct dp_crypt {
 	uint16_t len; // of the text without tag
 	uint8_t aad_len; // 5 or 13: the key's
 	bool ok; // out: done and authentic
+	bool failed; // out: the device did not do it; says nothing about the record
 	uint8_t nonce[12];
 	uint8_t aad[16];
 };
@@ -45,4 +46,8 @@ struct dp_crypt {
 // Runs `n` operations (any n; split into bursts inside) on the caller's queue pair and waits
 // for all of them. Encrypting writes the tag behind the text (the mbuf must have the room within
 // its data length); decrypting checks it. Sets ok of each.
+//
+// A device that keeps operations for longer than a fifth of a second has failed: these and all
+// that come on this queue pair are `failed` until it gives back what it has. Packet buffers that it
+// may still write to get a reference of their own until then, so that the caller may free its.
 void dp_crypto_run(unsigned lcore_no, struct dp_crypt *ops, unsigned n);

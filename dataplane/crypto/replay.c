@@ -2,10 +2,24 @@
 // Anti-replay window after RFC 6479. Called by dtls-decode, one writer a window.
 #include "dataplane/crypto/replay.h"
 
+#include <string.h>
+
 #define BLOCK_BITS 64u
 #define BLOCK_MASK (DP_REPLAY_BLOCKS - 1)
 
 _Static_assert((DP_REPLAY_BLOCKS & BLOCK_MASK) == 0, "a power of two of blocks");
+
+void dp_replay_start(struct dp_replay *replay, uint64_t next) {
+	*replay = (struct dp_replay){0};
+	if (next == 0)
+		return;
+	replay->any = true;
+	replay->last = next - 1;
+	memset(replay->bits, 0xff, sizeof(replay->bits));
+	// in its own block the ones above are still to come
+	replay->bits[replay->last / BLOCK_BITS & BLOCK_MASK] = UINT64_MAX >>
+		(BLOCK_BITS - 1 - replay->last % BLOCK_BITS);
+}
 
 static bool too_old(const struct dp_replay *replay, uint64_t seq) {
 	return replay->any && seq <= replay->last && replay->last - seq >= DP_REPLAY_WINDOW;

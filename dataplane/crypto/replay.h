@@ -14,6 +14,9 @@ struct dp_replay {
 	uint64_t bits[DP_REPLAY_BLOCKS];
 };
 
+// A new window whose numbers below `next` count as seen: the handshake used them. 0: none did.
+void dp_replay_start(struct dp_replay *replay, uint64_t next);
+
 // Not seen and not too old? Does not change the window: call before decrypting.
 bool dp_replay_check(const struct dp_replay *replay, uint64_t seq);
 

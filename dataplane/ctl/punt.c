@@ -15,9 +15,11 @@
 #include <rte_random.h>
 #include <rte_ring.h>
 
+#include "dataplane/abi/addr.h"
 #include "dataplane/abi/punt.h"
 #include "dataplane/ctl/count.h"
 #include "dataplane/port.h"
+#include "dataplane/table/local.h"
 #include "dataplane/worker.h"
 #include "yang/config.h"
 
@@ -26,7 +28,8 @@
 #define LISTEN_MAX 64u
 
 struct endpoint {
-	struct abi_addr addr; // all zero: any
+	bool any; // all addresses of the WAN ports
+	struct abi_addr addr;
 	uint16_t port; // network order
 };
 
@@ -37,6 +40,7 @@ static struct {
 	uint32_t rate, seed;
 	struct endpoint listen[LISTEN_MAX]; // what edges may send from
 	unsigned nb_listen;
+	bool wan[ABI_PORTS_MAX]; // by port
 	struct abi_ring *punt[ABI_EDGES_MAX], *inject[ABI_EDGES_MAX];
 	uint8_t edges[ABI_EDGES_MAX]; // numbers of those attached, in order
 	unsigned nb_edges;
@@ -44,8 +48,10 @@ static struct {
 } punt = {.fd = -1};
 
 static struct endpoint endpoint_of(const struct cfg_listen *listen) {
+	static const uint8_t zero[16];
 	struct endpoint e = {.port = htons(listen->udp_port)};
 
+	e.any = memcmp(listen->addr.bytes, zero, listen->addr.family == AF_INET ? 4 : 16) == 0;
 	if (listen->addr.family == AF_INET) {
 		e.addr.bytes[10] = e.addr.bytes[11] = 0xff;
 		memcpy(e.addr.bytes + 12, listen->addr.bytes, 4);
@@ -61,6 +67,8 @@ int dp_punt_init(const struct cfg *cfg) {
 	for (size_t i = 0; i < cfg->nb_listen && punt.nb_listen < LISTEN_MAX; i++)
 		if (cfg->listen[i].udp_port != 0)
 			punt.listen[punt.nb_listen++] = endpoint_of(&cfg->listen[i]);
+	for (size_t i = 0; i < cfg->dataplane.nb_ports && i < ABI_PORTS_MAX; i++)
+		punt.wan[i] = cfg->dataplane.ports[i].role == CFG_ROLE_WAN;
 	punt.rate = (cfg->dataplane.handshake_rate + workers - 1) / workers;
 	punt.seed = (uint32_t)rte_rand();
 	punt.left = rte_ring_create("punt", LEFT_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
@@ -117,38 +125,40 @@ static struct abi_ring *edge_of(const struct abi_tuple *tuple) {
 	return punt.nb_edges > 0 ? punt.punt[punt.edges[hash % punt.nb_edges]] : NULL;
 }
 
-static bool push(const struct rte_mbuf *m) {
+static void push(const struct rte_mbuf *m) {
 	const struct dp_pkt *pkt = rte_mbuf_to_priv((struct rte_mbuf *)(uintptr_t)m);
 	struct abi_ring *ring = edge_of(&pkt->tuple);
 	struct abi_punt slot;
 
-	if (ring == NULL || m->nb_segs != 1 || m->data_len > ABI_PUNT_DATA)
-		return false;
+	if (ring == NULL || m->nb_segs != 1 || m->data_len > ABI_PUNT_DATA) {
+		ctl_count(ring == NULL ? ABI_C_drop_punt_nobody : ABI_C_drop_punt_long, 1);
+		return;
+	}
 	memset(&slot, 0, offsetof(struct abi_punt, data));
 	slot.tuple = pkt->tuple;
 	slot.len = m->data_len;
+	slot.worker = pkt->worker;
 	slot.known = pkt->sid.generation != 0;
 	slot.sid = pkt->sid;
 	memcpy(slot.data, rte_pktmbuf_mtod(m, const void *), m->data_len);
 	memset(slot.data + m->data_len, 0, ABI_PUNT_DATA - m->data_len);
-	if (abi_ring_push(ring, &slot) != 0)
-		return false;
-	abi_ring_notify(ring);
-	return true;
+	if (abi_ring_push(ring, &slot) == 0)
+		abi_ring_notify(ring);
+	else
+		ctl_count(ABI_C_drop_punt_full, 1);
 }
 
 void dp_punt_process(void) {
 	struct rte_mbuf *pkts[BURST];
-	unsigned n, bad = 0;
+	unsigned n;
 	eventfd_t bells;
 
 	eventfd_read(punt.fd, &bells);
 	while ((n = rte_ring_sc_dequeue_burst(punt.left, (void **)pkts, BURST, NULL)) > 0) {
 		for (unsigned i = 0; i < n; i++)
-			bad += !push(pkts[i]);
+			push(pkts[i]);
 		rte_pktmbuf_free_bulk(pkts, n);
 	}
-	ctl_count(ABI_C_drop_punt_full, bad);
 }
 
 void dp_punt_edge(unsigned index, struct abi_ring *to_edge, struct abi_ring *from_edge) {
@@ -161,20 +171,29 @@ void dp_punt_edge(unsigned index, struct abi_ring *to_edge, struct abi_ring *fro
 }
 
 static bool addr_matches(const struct endpoint *e, const struct abi_addr *addr) {
-	static const struct abi_addr any;
+	if (!e->any)
+		return memcmp(&e->addr, addr, sizeof(*addr)) == 0;
+	for (uint8_t i = 0; i < ABI_PORTS_MAX; i++)
+		if (punt.wan[i] && dp_local_has(i, addr))
+			return true;
+	return false;
+}
 
-	return memcmp(&e->addr, &any, sizeof(any)) == 0 ||
-		memcmp(&e->addr, addr, sizeof(*addr)) == 0;
+// Multicast, limited broadcast and reserved ones are not. That of a subnet has no route that
+// outer-output would take.
+static bool remote_valid(const struct abi_addr *remote) {
+	if (abi_addr_is4(remote))
+		return remote->bytes[12] != 0 && remote->bytes[12] < 224;
+	return !abi_addr_none(remote) && remote->bytes[0] != 0xff;
 }
 
 // An edge may send datagrams of the VPN's own addresses and ports, and nothing else.
 bool dp_inject_valid(const struct abi_punt *slot) {
-	static const struct abi_addr none;
 	const struct abi_tuple *t = &slot->tuple;
 
 	if (slot->len == 0 || slot->len > ABI_PUNT_DATA || t->reserved != 0 ||
-		t->remote_port == 0 || memcmp(&t->remote, &none, sizeof(none)) == 0 ||
-		memcmp(&t->local, &none, sizeof(none)) == 0)
+		t->remote_port == 0 || !remote_valid(&t->remote) || abi_addr_none(&t->local) ||
+		abi_addr_is4(&t->local) != abi_addr_is4(&t->remote))
 		return false;
 	for (unsigned i = 0; i < punt.nb_listen; i++)
 		if (punt.listen[i].port == t->local_port &&
@@ -183,20 +202,21 @@ bool dp_inject_valid(const struct abi_punt *slot) {
 	return false;
 }
 
-static bool inject(const struct abi_punt *slot) {
+static void inject(const struct abi_punt *slot) {
 	struct rte_mbuf *m;
 	struct dp_pkt *pkt;
 	char *to;
 
-	if (!dp_inject_valid(slot))
-		return false;
+	if (!dp_inject_valid(slot)) {
+		ctl_count(ABI_C_drop_inject_bad, 1);
+		return;
+	}
 	m = rte_pktmbuf_alloc(dp_mbuf_pool);
-	if (m == NULL)
-		return false;
-	to = rte_pktmbuf_append(m, slot->len);
+	to = m != NULL ? rte_pktmbuf_append(m, slot->len) : NULL;
 	if (to == NULL) {
 		rte_pktmbuf_free(m);
-		return false;
+		ctl_count(ABI_C_drop_no_mbuf, 1);
+		return;
 	}
 	memcpy(to, slot->data, slot->len);
 	pkt = dp_pkt(m);
@@ -204,7 +224,6 @@ static bool inject(const struct abi_punt *slot) {
 	pkt->tuple = slot->tuple;
 	pkt->resume = DP_RESUME_INJECT;
 	dp_handoff(&dp_lcores[0], &m, 1);
-	return true;
 }
 
 bool dp_inject_process(unsigned index, unsigned budget, bool *broken) {
@@ -216,8 +235,7 @@ bool dp_inject_process(unsigned index, unsigned budget, bool *broken) {
 	if (ring == NULL)
 		return false;
 	while (budget-- > 0 && (rc = abi_ring_pop(ring, &slot, false)) == 0)
-		if (!inject(&slot))
-			ctl_count(ABI_C_drop_inject_bad, 1);
+		inject(&slot);
 	*broken = rc == -EPIPE;
 	return rc == 0;
 }

@@ -26,7 +26,7 @@ int dp_punt_fd(void); // becomes readable when something is left after dp_punt_w
 bool dp_punt_wait(bool waiting); // false: something is there already (then do not sleep)
 
 struct abi_punt;
-// May an edge send this? Pure but for the listen addresses of the configuration.
+// May an edge send this? From where the VPN listens, to one host. Control thread.
 bool dp_inject_valid(const struct abi_punt *slot);
 
 // Control thread: attaches (rings are the caller's) or detaches (NULL) an edge.

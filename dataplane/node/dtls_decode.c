@@ -266,7 +266,6 @@ static void opened(struct burst *b, const struct dp_crypt *op, struct work *work
 	dp_pkt(m)->frame = text[0];
 	rte_pktmbuf_adj(m, (uint16_t)(op->offset + 1));
 	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - (op->len - 1)));
-	dp_pkt(m)->inner_len = m->data_len;
 	b->frames[b->nb_frames++] = m;
 }
 
@@ -285,7 +284,7 @@ static void open_all(struct burst *b) {
 			opened(b, op, work);
 		} else {
 			rte_pktmbuf_free(work->spare);
-			drop(m, ABI_C_drop_dtls_auth);
+			drop(m, op->failed ? ABI_C_drop_crypto : ABI_C_drop_dtls_auth);
 		}
 	}
 }

@@ -67,7 +67,7 @@ static unsigned to_client(struct packet *p, struct dp_session *session) {
 
 	if (from != NULL) {
 		if (!may_reach(from, session))
-			return DROP + ABI_C_drop_client_to_client;
+			return icmp(p, ICMP_PROHIBITED, 0);
 		mss_mtu = RTE_MIN(mtu, session_mtu(from));
 	}
 	if (!hop_left(p))

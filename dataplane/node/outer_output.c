@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Node outer-output: UDP, IP and Ethernet headers of datagrams for clients; data at the payload,
-// tuple set. `session` NULL: a handshake's, which may be fragmented; DTLS data never is.
+// tuple set. `session` NULL: a handshake's, which we fragment ourselves when it must be; DTLS data
+// leaves whole, and IPv4 routers may cut it where the path has shrunk since CONNECT.
 #include <rte_random.h>
 
 #include "dataplane/node/edge.h"
@@ -25,8 +26,8 @@ struct hop {
 	uint8_t mac[6];
 };
 
-// Identifications: a counter each worker with a random start (RFC 6864: unique while in flight
-// matters for what may be fragmented, which is handshakes).
+// Identifications: a counter each worker with a random start (RFC 6864). At rate it wraps while
+// fragments are in flight; pieces of two records put together fail their authentication.
 static _Thread_local uint32_t next_id;
 static _Thread_local bool id_started;
 
@@ -71,7 +72,9 @@ static void write_headers(struct rte_mbuf *m, uint8_t *ip, bool v6, bool whole,
 	bool offload = whole && (port->flags & DP_PORT_TX_UDP_CKSUM);
 	struct udp_headers headers = {
 		.v6 = v6,
-		.dont_fragment = pkt->session != NULL,
+		// ICMP about datagrams of ours may be lost or forged: a path that shrank must not
+		// become a black hole, so DF stays clear (WireGuard does the same).
+		.dont_fragment = false,
 		.checksum = !offload,
 		.dscp = pkt->session != NULL ? pkt->session->policy.dscp : 0,
 		.ttl = OUTER_TTL,

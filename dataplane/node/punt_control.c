@@ -38,6 +38,8 @@ static uint16_t punt_control_process(
 	unsigned done;
 
 	dp_drop(pkts + allowed, n - allowed, ABI_C_drop_punt_rate);
+	for (unsigned i = 0; i < allowed; i++)
+		dp_pkt(pkts[i])->worker = dp_self->number;
 	done = dp_punt_leave(pkts, allowed);
 	dp_count(ABI_C_punt_control, done);
 	dp_drop(pkts + done, allowed - done, ABI_C_drop_punt_full);

@@ -35,7 +35,6 @@ static void answer_probe(struct out *out, struct dp_session *session, struct rte
 }
 
 static void data(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
-	struct dp_pkt *pkt = dp_pkt(m);
 	uint32_t ip_len = 0;
 	enum inner_verdict verdict = tunnel_inner_check(
 		session, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &ip_len);
@@ -53,7 +52,6 @@ static void data(struct out *out, struct dp_session *session, struct rte_mbuf *m
 		session->last_data = out->now;
 	if (m->data_len > ip_len)
 		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - ip_len));
-	pkt->inner_len = (uint16_t)ip_len;
 	tunnel_add(&session->stats->rx_packets, 1);
 	tunnel_add(&session->stats->rx_bytes, ip_len);
 	rte_node_enqueue_x1(out->graph, out->node, EDGE_L3_INPUT, m);

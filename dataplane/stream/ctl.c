@@ -97,6 +97,8 @@ static void run_stop(struct dp_message *message) {
 	if (stream->end != ABI_END_USER && stream->end != ABI_END_TEMPORARY)
 		stream_tx_frame(stream, DP_FRAME_DISCONNECT);
 	stream_tx_control(stream, TLS_ALERT, (const uint8_t[]){1, TLS_ALERT_CLOSE_NOTIFY}, 2);
+	if (stream->state == STREAM_CLOSED)
+		return; // it could not even say so
 	stream->state = STREAM_CLOSING;
 	stream->deadline = rte_rdtsc() + STREAM_LINGER_S * dp_tsc_hz;
 	stream_want(stream, 0);
@@ -166,9 +168,9 @@ int dp_stream_attach(struct dp_session *session, int fd, const struct abi_cmd_st
 	stream->start = (struct dp_message){.run = run_start, .arg = stream};
 	stream->stop = (struct dp_message){.run = run_stop, .arg = stream};
 	set_options(fd);
-	dp_stream_detach(session, ABI_END_REPLACED);
-	session->streamer = streamer;
+	session->streamer = streamer; // of this index for good
 	stream->fd = fd;
+	// Opening it closes the one before, which stays in use should the ring be full.
 	ret = dp_message_send(stream->lcore, &stream->start);
 	if (ret != 0) {
 		stream->fd = -1;
@@ -268,6 +270,7 @@ static void run_tx_ready(struct dp_message *message) {
 	tx->next_key = NULL;
 	memcpy(tx->iv, tx->next_iv, ABI_IV_MAX);
 	tx->seq = 0;
+	dp_count(ABI_C_key_update, 1);
 	stream->update_requested = false;
 	stream_want(stream, STREAM_WANT_RETIRE);
 }
@@ -303,6 +306,15 @@ static bool settled(const struct dp_stream *stream) {
 			atomic_load_explicit(&stream->stop.done, memory_order_acquire));
 }
 
+// It may have closed before dp_stream_attach() made it known.
+static void unpublish(struct dp_stream *stream) {
+	struct dp_session *session = dp_session_get(stream->sid);
+	struct dp_stream *expected = stream;
+
+	if (session != NULL)
+		atomic_compare_exchange_strong(&session->stream, &expected, NULL);
+}
+
 // Does what is asked, bit by bit; false: something must be tried again later.
 static bool serve(struct dp_stream *stream) {
 	uint32_t asked = atomic_load_explicit(&stream->asked, memory_order_acquire);
@@ -315,6 +327,7 @@ static bool serve(struct dp_stream *stream) {
 			TAILQ_REMOVE(&waiting, stream, wait);
 		if (installed[stream->sid.index] == stream)
 			installed[stream->sid.index] = NULL;
+		unpublish(stream);
 		stream_free(stream);
 		return true;
 	}

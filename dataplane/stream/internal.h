@@ -133,7 +133,8 @@ static inline bool stream_rx_paused(const struct dp_stream *stream) {
 // tx.c
 // Seals and queues packets from the workers (dp_pkt(m)->sid, frame); takes them over.
 void stream_tx(struct rte_mbuf **pkts, unsigned n);
-// Seals one record of another type with `len` bytes of text; false when it could not be queued.
+// Seals one record of another type with `len` bytes of text; false when it could not be queued:
+// the stream may be closed then.
 bool stream_tx_control(struct dp_stream *stream, uint8_t type, const uint8_t *text, uint16_t len);
 // One empty CSTP frame.
 bool stream_tx_frame(struct dp_stream *stream, uint8_t frame);

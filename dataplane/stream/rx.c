@@ -74,7 +74,6 @@ static void emit(struct batch *batch, struct rte_mbuf *m, uint8_t frame) {
 	pkt->frame = frame;
 	pkt->from_stream = 1;
 	pkt->resume = DP_RESUME_TUNNEL_IN;
-	pkt->inner_len = m->data_len;
 	stream_self->frames++;
 	batch->out[batch->nb_out++] = m;
 	if (batch->nb_out < STREAM_BATCH)
@@ -194,7 +193,9 @@ static const uint8_t *run(struct batch *batch, const uint8_t *end) {
 	}
 	for (unsigned i = 0; i < batch->n; i++) {
 		if (!ok[i]) {
-			bad(stream, ABI_C_drop_stream_auth);
+			bool failed = stream_self->ops[i].failed;
+
+			bad(stream, failed ? ABI_C_drop_crypto : ABI_C_drop_stream_auth);
 			free_rest(batch, i);
 			return end;
 		}

@@ -17,7 +17,7 @@ void dp_stream_fini(void);
 // Control thread: the session's TLS tunnel from now on; an older one of the same session is
 // closed without a word. Sets session->streamer. Takes over fd on success (the caller closes it
 // on failure). -EINVAL: not a connected TCP socket or bad keys; -ENOSPC, -ENOMEM; -EAGAIN: the
-// lcore's message ring is full.
+// lcore's message ring is full. After a failure the older one goes on.
 int dp_stream_attach(struct dp_session *session, int fd, const struct abi_cmd_stream_set *set);
 
 // Control thread: ends the tunnel, if any, with the frame that `reason` asks for (none for

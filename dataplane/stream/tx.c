@@ -142,7 +142,8 @@ static bool tx_small(struct dp_stream *stream, uint8_t type, const uint8_t *text
 	struct dp_crypt op;
 	char *dst;
 
-	if (stream->tx_head - stream->tx_tail >= STREAM_TXQ || !key_usable(stream))
+	if (stream->state == STREAM_CLOSED || stream->tx_head - stream->tx_tail >= STREAM_TXQ ||
+		!key_usable(stream))
 		return false;
 	m = rte_pktmbuf_alloc(stream_big_pool);
 	if (m == NULL) {
@@ -158,6 +159,7 @@ static bool tx_small(struct dp_stream *stream, uint8_t type, const uint8_t *text
 	dp_crypto_run(stream_self->lcore->lcore_no, &op, 1);
 	if (!op.ok) {
 		dp_drop(&m, 1, ABI_C_drop_crypto);
+		stream_close(stream, ABI_END_ERROR, true); // its number is missing, see finish()
 		return false;
 	}
 	if (stream_self->nb_dirty == STREAM_EVENTS)

@@ -98,6 +98,7 @@ static struct dp_dtls *dtls_new(const struct abi_cmd_dtls_set *set, struct abi_s
 	dtls->epoch = set->epoch;
 	dtls->mtu = set->mtu;
 	dtls->tx_seq = set->tx.seq;
+	dp_replay_start(&dtls->replay, set->rx.seq);
 	dtls->tuple = set->tuple;
 	dtls->sid = sid;
 	return dtls;
@@ -303,7 +304,6 @@ int dp_session_del(struct abi_sid sid, enum abi_end reason) {
 
 	if (session == NULL)
 		return -ESTALE;
-	atomic_store_explicit(&session->dead, 1, memory_order_release);
 	inner_addresses(session, &inner4, &inner6);
 	session_index_inner_clear(&inner4, &inner6);
 	previous_keep(session, NULL);

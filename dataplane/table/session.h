@@ -21,8 +21,6 @@
 
 struct cfg;
 
-#define DP_DTLS_OVERHEAD (13u + 8u + DP_TAG_LEN + 1u) // GCM with explicit nonce, type byte
-
 // One direction of DTLS in one epoch is a key, a nonce base and a counter.
 struct dp_dtls {
 	struct dp_key *rx_key; // ctl makes, owner uses
@@ -60,7 +58,6 @@ struct dp_session {
 	uint16_t mtu; // of policy: inner bytes on the stream
 	uint8_t flags; // ABI_POLICY_*
 	_Atomic uint8_t tx_channel; // owner and stream: 0 none, 1 stream, 2 DTLS: where to send
-	_Atomic uint8_t dead; // ctl: removed, free after a grace period
 	struct dp_dtls *_Atomic dtls; // ctl publishes; owner uses; replaced whole
 	struct dp_dtls
 		*_Atomic dtls_prev; // ctl: the channel replaced last, for records on their way

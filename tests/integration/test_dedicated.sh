@@ -18,6 +18,10 @@ for i in wan0 lan0; do
 done
 certificate server ec "IP:192.0.2.1,DNS:vpn.example.net"
 
+# An administrator's own hook and filter, which are to outlive the dataplane.
+ns gw tc qdisc add dev wan0 clsact
+ns gw tc filter add dev wan0 ingress prio 77 protocol ip bpf bytecode '1,6 0 0 0' flowid 1:1
+
 for driver in af-packet af-xdp; do
 	gateway_start '.["penstock:penstock"].dataplane.port = [
 		{"name": "wan", "role": "wan", "mode": "dedicated", "driver": "'$driver'", "device": "wan0",
@@ -27,6 +31,16 @@ for driver in af-packet af-xdp; do
 	wait_until 10 ns cl ping -qc1 -W1 192.0.2.1
 	wait_until 10 ns lan ping -qc1 -W1 2001:db8:2::1
 	pass "$driver: the kernel answers on the twins"
+	if [ $driver = af-packet ]; then
+		kill -9 "$(dataplane_pid)"
+		kill -TERM "$(supervisor_pid)"
+		wait "$dataplane_pid" "$controlplane_pid" || true
+		rm -f "$dir/run/dataplane.sock"
+		dataplane_start
+		controlplane_start
+		wait_until 10 ns cl ping -qc1 -W1 192.0.2.1
+		pass "$driver: starts after kill -9"
+	fi
 	client a
 	client_wait a
 	client_wait_dtls a
@@ -41,6 +55,10 @@ for driver in af-packet af-xdp; do
 	in_vpn a traceroute -n -q 1 -w 1 198.51.100.2 >/dev/null 2>&1 || true
 	client_stop a
 	gateway_stop
+	filters=$(ns gw tc filter show dev wan0 ingress)
+	[[ "$filters" == *"pref 77 "* && "$filters" != *penstock_deaf* ]] ||
+		fail "the filters of wan0 are not the administrator's alone: $filters"
+	! ns gw tc filter show dev lan0 ingress | grep -q penstock_deaf || fail "lan0 is left deaf"
 	for i in wan lan; do
 		! ip -n gw link show $i >/dev/null 2>&1 || fail "interface $i is left"
 	done

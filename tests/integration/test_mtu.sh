@@ -80,3 +80,23 @@ URL='https://[2001:db8:1::1]' client g
 client_wait_dtls g
 ip -n cl -6 route replace 2001:db8:1::1/128 dev eth0 mtu lock 1300
 fragments g
+
+# The path shrinks behind a connected client: nothing becomes a black hole.
+ip -n cl route replace 192.0.2.0/24 dev eth0
+add_ns home
+link cl in0 home eth0
+addr cl in0 10.0.0.1/24
+addr home eth0 10.0.0.2/24
+ip -n home route add default via 10.0.0.1
+ip -n gw route add 10.0.0.0/24 via 192.0.2.2
+ns cl sysctl -qw net.ipv4.ip_forward=1
+CLIENT_NS=home client p
+client_wait p
+client_wait_dtls p
+expect_ping p 198.51.100.2
+wait_until 10 on_dtls
+ip -n cl link set in0 mtu 1300
+iperf p 198.51.100.2 -u -R -l 1380 -b 2M -t 1 -J
+lost=$(jq '.end.sum.lost_percent | floor' "$dir/log/iperf")
+[ "$lost" -le 5 ] || fail "a path that shrank loses $lost % of full-sized packets"
+pass "p: a path that shrinks"

@@ -43,6 +43,7 @@ in_vpn a ping -q -c 5 -i 0.05 -W 1 "$(inner4 b)" >"$dir/log/ping" && fail "a rea
 in_vpn t ping -q -c 5 -i 0.05 -W 1 "$(inner6 b)" >"$dir/log/ping" && fail "t reaches b"
 [ $(($(counter drop_client_to_client) - before)) -ge 10 ] || fail "client to client is not counted"
 [ "$(counter client_to_client)" = 0 ] || fail "client to client went through"
+in_vpn a ping -q -c 2 -i 0.2 -W 1 "$(inner4 b)" | grep -q '+[1-9]' || fail "a is not told that b is out of reach"
 pass "client to client is off"
 
 # TTL: the gateway answers for the hop that it is.

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include <rte_cryptodev.h>
+
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/proto/dtls12.h"
 #include "tests/unit/dtls12_vectors.h"
@@ -205,6 +207,60 @@ static void test_pool_ends(void **state) {
 	dp_key_free(NULL);
 }
 
+static uint16_t gives_nothing(void *qp, struct rte_crypto_op **ops, uint16_t n) {
+	return 0;
+}
+
+// A device that takes operations and keeps them: they fail, what it may write to stays alive, and
+// when it gives them back all is well again.
+static void test_device_hangs(void **state) {
+	static const uint8_t key[16] = {1};
+	struct dp_key *enc = dp_key_new(ABI_AES_128_GCM, key, true, 13), *keys[64];
+	struct dp_crypt ops[3];
+	dequeue_pkt_burst_t dequeue[RTE_CRYPTO_MAX_DEVS];
+
+	assert_non_null(enc);
+	for (unsigned i = 0; i < RTE_CRYPTO_MAX_DEVS; i++) {
+		dequeue[i] = rte_crypto_fp_ops[i].dequeue_burst;
+		rte_crypto_fp_ops[i].dequeue_burst = gives_nothing;
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < RTE_DIM(ops); i++) {
+			ops[i] = (struct dp_crypt){.m = mbuf_of("text", 4, 16),
+				.key = enc,
+				.len = 4,
+				.aad_len = 13,
+				.ok = true};
+		}
+		dp_crypto_run(0, ops, RTE_DIM(ops));
+		for (unsigned i = 0; i < RTE_DIM(ops); i++) {
+			assert_false(ops[i].ok);
+			assert_true(ops[i].failed);
+			// the second time they never reached the device
+			assert_int_equal(rte_mbuf_refcnt_read(ops[i].m), round == 0 ? 2 : 1);
+			rte_pktmbuf_free(ops[i].m);
+		}
+	}
+	assert_int_equal(rte_mempool_in_use_count(pool), RTE_DIM(ops));
+	for (unsigned i = 0; i < RTE_CRYPTO_MAX_DEVS; i++)
+		rte_crypto_fp_ops[i].dequeue_burst = dequeue[i];
+	ops[0] = (struct dp_crypt){
+		.m = mbuf_of("text", 4, 16), .key = enc, .len = 4, .aad_len = 13};
+	dp_crypto_run(0, ops, 1);
+	assert_true(ops[0].ok);
+	assert_false(ops[0].failed);
+	rte_pktmbuf_free(ops[0].m);
+	assert_int_equal(rte_mempool_in_use_count(pool), 0);
+	// keys can be freed again
+	dp_key_free(enc);
+	for (unsigned i = 0; i < RTE_DIM(keys); i++) {
+		keys[i] = dp_key_new(ABI_AES_128_GCM, key, true, 13);
+		assert_non_null(keys[i]);
+	}
+	for (unsigned i = 0; i < RTE_DIM(keys); i++)
+		dp_key_free(keys[i]);
+}
+
 static int setup(void **state) {
 	if (test_eal_init() < 0)
 		return -1;
@@ -225,6 +281,7 @@ int main(void) {
 		cmocka_unit_test(test_openssl_records),
 		cmocka_unit_test(test_bursts),
 		cmocka_unit_test(test_pool_ends),
+		cmocka_unit_test(test_device_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

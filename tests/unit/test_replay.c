@@ -85,6 +85,29 @@ static void test_same_burst(void **state) {
 	assert_false(dp_replay_accept(&r, 99));
 }
 
+// After a handshake that used some numbers.
+static void test_start(void **state) {
+	static const uint64_t nexts[] = {1, 2, 63, 64, 65, 1000, 1ULL << 47};
+
+	for (unsigned i = 0; i < sizeof(nexts) / sizeof(*nexts); i++) {
+		uint64_t next = nexts[i];
+		struct dp_replay r;
+
+		dp_replay_start(&r, next);
+		for (uint64_t back = 1; back <= next && back < 3 * W; back++)
+			assert_false(dp_replay_check(&r, next - back));
+		assert_true(dp_replay_accept(&r, next + 70));
+		for (uint64_t s = next; s < next + 70; s++)
+			assert_true(dp_replay_accept(&r, s));
+		assert_false(dp_replay_accept(&r, next - 1));
+	}
+	struct dp_replay r;
+
+	dp_replay_start(&r, 0);
+	assert_true(dp_replay_accept(&r, 0));
+	assert_false(dp_replay_accept(&r, 0));
+}
+
 // Random order with repeats, against one flag a number.
 static void test_model(void **state) {
 	enum {
@@ -119,6 +142,7 @@ int main(void) {
 		cmocka_unit_test(test_zero_first),
 		cmocka_unit_test(test_huge_jumps),
 		cmocka_unit_test(test_same_burst),
+		cmocka_unit_test(test_start),
 		cmocka_unit_test(test_model),
 	};
 

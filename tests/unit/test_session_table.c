@@ -277,7 +277,7 @@ static void *reader(void *arg) {
 	while (atomic_load(&reader_state) != 2)
 		;
 	// removed long ago, and still whole: this thread has not passed a quiescent state
-	if (session->sid.index == 5 && session->sid.generation == 1 && atomic_load(&session->dead))
+	if (session->sid.index == 5 && session->sid.generation == 1 && dp_session_at(5) == NULL)
 		atomic_store(&reader_state, 3);
 	urcu_qsbr_unregister_thread();
 	return NULL;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "dataplane/abi/punt.h"
+#include "dataplane/ctl/count.h"
 #include "dataplane/ctl/punt.h"
 #include "tests/unit/tunnel_fixture.h"
 
@@ -191,6 +192,14 @@ static void test_previous_keys(void **state) {
 	client_end(&c);
 }
 
+// Of the control thread.
+#define CTL_COUNTED(name, n, what) \
+	do { \
+		uint64_t *at_ = &ctl_stats()->counters[ABI_C_##name], before_ = *at_; \
+		what; \
+		assert_int_equal(*at_ - before_, n); \
+	} while (0)
+
 static void test_punt(void **state) {
 	struct client c = client_new(26, ABI_AES_128_GCM);
 	struct abi_tuple stranger = c.tuple;
@@ -217,6 +226,7 @@ static void test_punt(void **state) {
 	assert_memory_equal(&slot.tuple, &stranger, sizeof(stranger));
 	assert_int_equal(slot.known, 0);
 	assert_int_equal(slot.sid.generation, 0);
+	assert_int_equal(slot.worker, 0);
 	// from a session's own address
 	m = datagram(&c.tuple);
 	memcpy(rte_pktmbuf_append(m, sizeof(hello)), hello, sizeof(hello));
@@ -225,6 +235,19 @@ static void test_punt(void **state) {
 	assert_int_equal(abi_ring_pop(&edge, &slot, false), 0);
 	assert_int_equal(slot.known, 1);
 	assert_int_equal(slot.sid.index, 26);
+	// longer than a slot, and when nobody is there
+	m = datagram(&stranger);
+	memcpy(rte_pktmbuf_append(m, ABI_PUNT_DATA + 1), hello, sizeof(hello));
+	rte_pktmbuf_mtod(m, uint8_t *)[11] = (ABI_PUNT_DATA + 1 - 13) >> 8;
+	rte_pktmbuf_mtod(m, uint8_t *)[12] = (ABI_PUNT_DATA + 1 - 13) & 0xff;
+	decode(m);
+	CTL_COUNTED(drop_punt_long, 1, dp_punt_process());
+	dp_punt_edge(5, NULL, NULL);
+	m = datagram(&stranger);
+	memcpy(rte_pktmbuf_append(m, sizeof(hello)), hello, sizeof(hello));
+	decode(m);
+	CTL_COUNTED(drop_punt_nobody, 1, dp_punt_process());
+	dp_punt_edge(5, &ring, &inject);
 	// beyond the rate
 	rate = counter(ABI_C_drop_punt_rate);
 	for (unsigned i = 0; i < 200; i++) {
@@ -244,6 +267,15 @@ static void test_punt(void **state) {
 	assert_false(dp_inject_valid(&slot));
 	slot.tuple = stranger;
 	slot.tuple.remote_port = 0;
+	assert_false(dp_inject_valid(&slot));
+	slot.tuple = stranger;
+	slot.tuple.remote = v4(255, 255, 255, 255);
+	assert_false(dp_inject_valid(&slot));
+	slot.tuple.remote = v4(224, 0, 0, 1);
+	assert_false(dp_inject_valid(&slot));
+	slot.tuple.remote = (struct abi_addr){{0xff, 2}};
+	assert_false(dp_inject_valid(&slot));
+	slot.tuple.remote = (struct abi_addr){{0x20, 1, 0xd, 0xb8}};
 	assert_false(dp_inject_valid(&slot));
 	slot.tuple = stranger;
 	slot.len = ABI_PUNT_DATA + 1;
