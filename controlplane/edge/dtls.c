@@ -520,9 +520,12 @@ void edge_dtls_session_up(struct child *child) {
 	for (unsigned i = 0; dtls && i < SLOTS; i++) {
 		struct slot *slot = &dtls->slot[i];
 
-		if (slot->state == SLOT_QUERY)
-			slot_query(slot);
-		else if (slot->state == SLOT_UP && up_send(slot))
+		if (slot->state == SLOT_FREE)
+			continue;
+		// Also where the answer is known: keys are taken from edges that have asked alone, and
+		// the new session process has not been asked yet.
+		slot_query(slot);
+		if (slot->state == SLOT_UP && up_send(slot))
 			slot_free(slot);
 	}
 }

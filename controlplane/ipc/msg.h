@@ -100,7 +100,7 @@ struct ipc_config {
 
 struct ipc_listener {
 	struct ipc_hdr hdr;
-	uint32_t index; // into cfg.listen
+	uint32_t index; // into cfg.listen of the supervisor's start
 	uint32_t reserved;
 };
 

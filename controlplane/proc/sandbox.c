@@ -195,6 +195,8 @@ static int enter_landlock(int root_dir) {
 		log_warning("sandbox", "missing=landlock text=%s", log_value(strerror(errno)));
 		return 0;
 	}
+	if (abi < 6) // older kernels: the files are guarded, TCP from 4 on, the rest from 6 on
+		log_info("sandbox", "partial=landlock abi=%ld", abi);
 	const struct ruleset_attr attr = {
 		.handled_access_fs = fs_rights((int)abi),
 		.handled_access_net = abi >= 4 ? 3 : 0, // bind and connect of TCP
@@ -212,6 +214,8 @@ static int enter_landlock(int root_dir) {
 }
 
 int sandbox_lock(enum ipc_role role, int root_dir) {
+	if (!confine_files)
+		log_warning("sandbox", "missing=landlock text=\"sanitizer build\"");
 	int status = confine_files ? enter_landlock(root_dir) : 0;
 	return status < 0 ? status : seccomp_enter(role);
 }

@@ -15,6 +15,7 @@
 #include "controlplane/ipc/addr.h"
 #include "controlplane/ipc/ipc.h"
 #include "controlplane/proc/bytes.h"
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "controlplane/session/mtu.h"
 #include "controlplane/session/sessions.h"
@@ -106,6 +107,7 @@ static void answer_ok(struct session_mgr *mgr, struct session *session) {
 	memcpy(msg.app_id, session->app_id, sizeof(msg.app_id));
 	session->connecting = false;
 	session->edge = session->connect.edge;
+	session->awaits_stream = true;
 	mgr->opts.send(IPC_EDGE, session->connect.edge, IPC_CONNECT_RESULT, &msg.hdr, sizeof(msg),
 		mgr->opts.arg);
 }
@@ -337,6 +339,8 @@ static void connect_begin(
 
 	session->connecting = true;
 	session->sid.generation = store_generation_next(mgr->store);
+	session->awaits_stream = false;
+	session->dtls_given = session->dtls_open = 0;
 	session->connected = now;
 	session->expires = 0;
 	if (!session->started)
@@ -461,6 +465,18 @@ static bool cipher_ok(uint8_t cipher) {
 	return cipher >= ABI_AES_128_GCM && cipher <= ABI_CHACHA20_POLY1305;
 }
 
+// What no edge says that runs our code: it is ended for it.
+static int breach(unsigned edge, struct abi_sid sid, const char *what) {
+	log_error("edge_breach", "edge=%u session=%u.%u text=%s", edge, sid.index, sid.generation,
+		log_value(what));
+	return -EPERM;
+}
+
+// Our predecessor may have told edges what we do not know of.
+static bool predecessor_counts(const struct session_mgr *mgr) {
+	return clock_s() - mgr->loaded_s <= SESSION_PREDECESSOR_S;
+}
+
 static void stream_set(int status, void *arg) {
 	struct step *step = arg;
 	struct session_mgr *mgr = step->mgr;
@@ -495,8 +511,19 @@ int session_stream_up(
 	// Replaced or ended meanwhile: the socket closes, the client tries again.
 	if (!session || session->installed != msg->sid.generation || session->connecting)
 		return 0;
-	if (session->edge != edge && session->edge != SESSION_EDGE_ANY)
-		return -EPERM;
+	// Whom our predecessor answered is not known: then any edge, but soon and once as well.
+	if (session->edge == SESSION_EDGE_ANY) {
+		if (!session->awaits_stream || !predecessor_counts(mgr)) {
+			log_warning("stream_unexpected", "edge=%u session=%u.%u", edge,
+				msg->sid.index, msg->sid.generation);
+			return 0;
+		}
+	} else if (session->edge != edge) {
+		return breach(edge, msg->sid, "stream of another edge's session");
+	} else if (!session->awaits_stream) {
+		return breach(edge, msg->sid, "second stream for one CONNECT");
+	}
+	session->awaits_stream = false;
 	cmd.stream_set = msg->stream;
 	step = step_new(mgr, msg->sid);
 	ret = step ? dplane_send_fd(mgr->dplane, fd, &cmd.stream_set.token) : -ENOMEM;
@@ -513,15 +540,28 @@ int session_stream_up(
 	return 0;
 }
 
+static void dtls_grant(struct session *session, unsigned edge) {
+	uint64_t now = clock_s();
+
+	if (now > session->dtls_until_s)
+		session->dtls_open = 0;
+	session->dtls_given |= UINT64_C(1) << edge;
+	session->dtls_open |= UINT64_C(1) << edge;
+	session->dtls_until_s = now + SESSION_DTLS_WAIT_S;
+}
+
 int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_query *msg) {
 	struct session *session = session_find_app_id(mgr, msg->app_id);
 	struct ipc_dtls_params params = {.hdr.req = msg->hdr.req, .mode = IPC_DTLS_NONE};
 
+	if (edge >= ABI_EDGES_MAX)
+		return -EPROTO;
 	if (session && session->state == SESSION_CONNECTED &&
 		session->installed == session->sid.generation &&
 		session->dtls_mode != IPC_DTLS_NONE) {
 		params.mode = session->dtls_mode;
 		params.sid = session->sid;
+		dtls_grant(session, edge);
 		if (params.mode == IPC_DTLS_PSK) {
 			memcpy(params.psk, session->psk_key, sizeof(params.psk));
 		} else {
@@ -534,6 +574,12 @@ int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_
 	return 0;
 }
 
+static int dtls_refused(const struct session *session, int status) {
+	log_warning("dtls_refused", "session=%u.%u user=%s status=%d", session->sid.index,
+		session->sid.generation, log_value(session->str[STR_USER]), status);
+	return 0;
+}
+
 static void dtls_set(int status, void *arg) {
 	struct step *step = arg;
 	struct session_mgr *mgr = step->mgr;
@@ -543,28 +589,50 @@ static void dtls_set(int status, void *arg) {
 	if (!session || status == 0)
 		return;
 	session->dtls_cipher = 0;
-	log_warning("dtls_refused", "session=%u.%u user=%s status=%d", session->sid.index,
-		session->sid.generation, log_value(session->str[STR_USER]), status);
+	dtls_refused(session, status);
 }
 
-int session_dtls_up(struct session_mgr *mgr, const struct ipc_dtls_up *msg) {
+// 1: may tell of a handshake now. 0: no, but it can be a race. Negative: it cannot.
+static int dtls_may(const struct session_mgr *mgr, const struct session *session, unsigned edge) {
+	uint64_t bit = UINT64_C(1) << edge;
+
+	if (session->dtls_open & bit && clock_s() <= session->dtls_until_s)
+		return 1;
+	if (session->dtls_given & bit || predecessor_counts(mgr))
+		return 0;
+	return breach(edge, session->sid, "DTLS keys for a session that it was not asked for");
+}
+
+int session_dtls_up(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_up *msg) {
 	struct session *session = session_get(mgr, msg->sid);
 	struct abi_cmd cmd = {.type = ABI_CMD_DTLS_SET, .sid = msg->sid};
 	struct step *step;
+	int ret;
 
 	if (!cipher_ok(msg->dtls.cipher) || msg->dtls.version != ABI_DTLS12 || !msg->dtls.epoch ||
-		msg->dtls.rx.seq >> 48 || msg->dtls.tx.seq >> 48)
+		msg->dtls.rx.seq >> 48 || msg->dtls.tx.seq >> 48 || edge >= ABI_EDGES_MAX)
 		return -EPROTO;
-	if (!session || session->installed != msg->sid.generation ||
-		session->dtls_mode == IPC_DTLS_NONE)
+	// Replaced or ended meanwhile, or never there.
+	if (!session)
+		return 0;
+	ret = dtls_may(mgr, session, edge);
+	if (ret < 0)
+		return ret;
+	if (ret == 0)
+		return dtls_refused(session, -ESTALE);
+	session->dtls_open &= ~(UINT64_C(1) << edge);
+	if (session->installed != msg->sid.generation || session->dtls_mode == IPC_DTLS_NONE)
 		return 0;
 	cmd.dtls_set = msg->dtls;
 	cmd.dtls_set.mtu = session->dtls_mtu;
+	step = step_new(mgr, msg->sid);
+	ret = step ? dplane_command(mgr->dplane, &cmd, dtls_set, step) : -ENOMEM;
+	explicit_bzero(&cmd, sizeof(cmd));
+	if (ret != 0) {
+		free(step);
+		return dtls_refused(session, ret);
+	}
 	session->dtls_cipher = msg->dtls.cipher;
 	session->dtls_tuple = msg->dtls.tuple;
-	step = step_new(mgr, msg->sid);
-	if (!step || dplane_command(mgr->dplane, &cmd, dtls_set, step) != 0)
-		free(step);
-	explicit_bzero(&cmd, sizeof(cmd));
 	return 0;
 }

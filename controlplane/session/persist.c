@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controlplane/ipc/addr.h"
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "controlplane/session/sessions.h"
 
@@ -110,6 +111,7 @@ static void load_fields(struct session *session, const struct record_session *re
 	session->expires = record->expires;
 	session->wishes = record->wishes;
 	session->edge = SESSION_EDGE_ANY;
+	session->awaits_stream = true; // until the dataplane says that it has it
 	session_string_set(session, STR_GROUPS, record->groups);
 	session_string_set(session, STR_AGENT, record->agent);
 	session_string_set(session, STR_SERVER_NAME, record->server_name);
@@ -225,6 +227,7 @@ int session_mgr_load(struct session_mgr *mgr, struct store *store) {
 		return ret;
 	load_free_indexes(mgr);
 	mgr->loaded = true;
+	mgr->loaded_s = clock_s();
 	log_info("store_loaded", "authenticated=%u connected=%u disconnected=%u leases=%zu",
 		mgr->nb_state[SESSION_AUTHENTICATED], mgr->nb_state[SESSION_CONNECTED],
 		mgr->nb_state[SESSION_DISCONNECTED], array.nb);

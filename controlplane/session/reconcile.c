@@ -73,6 +73,8 @@ static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
 	session->channels = (uint8_t)(evt->channels & (ABI_CHANNEL_STREAM | ABI_CHANNEL_DTLS));
 	if (evt->channels & ABI_CHANNEL_DTLS)
 		session->dtls_tuple = evt->tuple;
+	if (evt->channels & ABI_CHANNEL_STREAM)
+		session->awaits_stream = false;
 	// Installed without a stream: after a restart of ours it must still come, or come again.
 	if (!(evt->channels & ABI_CHANNEL_STREAM) && session->timer == TIMER_NONE)
 		await_client(mgr, session);
@@ -155,6 +157,18 @@ static void dtls_event(struct session_mgr *mgr, const struct abi_evt *evt) {
 		ntohs(session->dtls_tuple.remote_port), session->dtls_cipher);
 }
 
+// Half of the sequence numbers are used (RFC 6347, 4.1). Said once for a channel by the dataplane.
+static void rekey_due(struct session_mgr *mgr, const struct abi_evt *evt) {
+	struct session *session = session_get(mgr, evt->sid);
+
+	if (!session || session->installed != evt->sid.generation)
+		return;
+	log_info("rekey_due", "session=%u.%u user=%s text=%s", evt->sid.index, evt->sid.generation,
+		log_value(session->str[STR_USER]),
+		"\"the client must make new keys (new-tunnel), or its DTLS channel ends when they "
+		"are used up\"");
+}
+
 void reconcile_event(const struct abi_evt *evt, void *arg) {
 	struct session_mgr *mgr = arg;
 
@@ -181,7 +195,7 @@ void reconcile_event(const struct abi_evt *evt, void *arg) {
 		dump_end(mgr);
 		break;
 	case ABI_EVT_REKEY:
-		log_debug("rekey_due", "session=%u.%u", evt->sid.index, evt->sid.generation);
+		rekey_due(mgr, evt);
 		break;
 	default:
 		break;

@@ -165,7 +165,7 @@ static int role_message(
 	case IPC_DTLS_QUERY:
 		return session_dtls_query(mgr, index, (const struct ipc_dtls_query *)msg);
 	case IPC_DTLS_UP:
-		return session_dtls_up(mgr, (const struct ipc_dtls_up *)msg);
+		return session_dtls_up(mgr, index, (const struct ipc_dtls_up *)msg);
 	case IPC_RELOAD_RESULT:
 		reload_result(mgr, (const struct ipc_status *)msg);
 		return 0;

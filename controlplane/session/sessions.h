@@ -17,6 +17,9 @@
 #define SESSION_STREAM_WAIT_S 15u // from the answer to CONNECT until the stream arrives
 #define SESSION_HELD_MAX 1024u // CONNECTs that wait for the dataplane or a reconciliation
 #define SESSION_HELD_S 3u
+#define SESSION_DTLS_WAIT_S 15u // from DTLS parameters until the edge has shaken hands
+// An edge may speak of what our predecessor told it for so long. A handshake, and the wait for us.
+#define SESSION_PREDECESSOR_S 30u
 #define SESSION_EDGE_ANY UINT32_MAX // after a restart it is not known who sends the stream
 
 enum session_string {
@@ -57,6 +60,11 @@ struct session {
 	bool connecting; // connect is valid
 	struct session_connect connect;
 	uint32_t edge; // that got the answer and sends the stream
+	bool awaits_stream; // from the answer (or a restart of ours) until the stream came, once
+	// Edges that got the DTLS parameters of this generation, and those of them that have not told
+	// of a handshake yet and may until dtls_until_s (CLOCK_MONOTONIC).
+	uint64_t dtls_given, dtls_open;
+	uint64_t dtls_until_s;
 	uint32_t wishes;
 	struct abi_addr remote, inner4, inner6;
 	struct abi_tuple dtls_tuple;
@@ -114,6 +122,7 @@ struct session_mgr {
 	uint32_t nb_state[SESSION_DISCONNECTED + 1];
 	uint64_t nb_logins, nb_connects, nb_ended, nb_refused;
 	bool loaded; // the store's content is in the table
+	uint64_t loaded_s; // when, CLOCK_MONOTONIC
 	bool reconciled; // table and dataplane agree
 	uint32_t dump; // number of the current or last reconciliation
 	bool dumping;
@@ -123,6 +132,8 @@ struct session_mgr {
 	unsigned nb_held;
 	struct session_reload reload;
 };
+
+_Static_assert(ABI_EDGES_MAX <= 64, "a bit for each edge");
 
 uint64_t session_now(void); // CLOCK_REALTIME seconds
 
@@ -180,7 +191,8 @@ int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg);
 int session_stream_up(
 	struct session_mgr *mgr, unsigned edge, const struct ipc_stream_up *msg, int fd);
 int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_query *msg);
-int session_dtls_up(struct session_mgr *mgr, const struct ipc_dtls_up *msg);
+// Accepted once for each IPC_DTLS_PARAMS, from the edge that got it, while the handshake may last.
+int session_dtls_up(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_up *msg);
 void session_connect_fail(
 	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason);
 void session_policy(

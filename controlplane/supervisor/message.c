@@ -56,6 +56,7 @@ int proc_message(struct ipc_chan *chan, const struct ipc_hdr *hdr, int *fds, voi
 	case IPC_READY:
 		proc->ready = true;
 		sup_announce(proc->sup);
+		sup_reload_ready(proc);
 		return 0;
 	case IPC_FILE_OPEN:
 		return on_file_open(proc, hdr);

@@ -9,19 +9,17 @@
 #include <sys/resource.h>
 
 // A line of justification each. A child starts with these and drops all of them (sandbox.c).
+// CHOWN and FOWNER (the session's directory) and NET_BIND_SERVICE (port 443) were used before.
 static const cap_value_t kept[] = {
 	CAP_KILL, // end a child, which runs as another user
 	CAP_SETUID, // children take their users
-	CAP_SETGID,
+	CAP_SETGID, // and their groups, and leave root's
 	CAP_SETPCAP, // children empty their bounding set
 	CAP_SYS_ADMIN, // children enter namespaces of their own
 	CAP_SYS_CHROOT, // children leave the file system
 	CAP_SYS_RESOURCE, // descriptor limits
-	CAP_CHOWN, // the state directory goes to the session's user
-	CAP_FOWNER,
 	CAP_DAC_OVERRIDE, // sockets and secrets in directories of others
 	CAP_DAC_READ_SEARCH, // certificates and keys, whoever owns them
-	CAP_NET_BIND_SERVICE, // port 443
 };
 #define KEPT (sizeof(kept) / sizeof(kept[0]))
 

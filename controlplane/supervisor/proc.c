@@ -60,12 +60,12 @@ static void send_config(struct proc *proc) {
 
 static void send_listeners(struct proc *proc) {
 	const struct supervisor *sup = proc->sup;
+	// All of them, with their numbers in the configuration of the start: another list takes effect
+	// with the next start, and a newcomer serves what the other edges serve.
 	for (unsigned i = 0; i < sup->nb_listeners; i++) {
 		const struct listener *listener = &sup->listeners[i];
 		struct ipc_listener msg = {.index = listener->index};
-		// A reload may have shortened the list: what is left of it then is not served.
-		if (listener->index < sup->config.cfg->nb_listen)
-			proc_send(proc, IPC_LISTENER, &msg.hdr, sizeof(msg), &listener->fd, 1);
+		proc_send(proc, IPC_LISTENER, &msg.hdr, sizeof(msg), &listener->fd, 1);
 	}
 }
 

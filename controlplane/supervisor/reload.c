@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Takes a changed configuration into use without a restart. Called on SIGHUP and for the CLI.
 //
-// Validate here; then every child applies it and answers. When one refuses, all go back to the
-// old one: a reload is done everywhere or nowhere.
+// Validate here; then every child applies it and answers. When one refuses, dies or is silent, all
+// go back to the old one: a reload is done everywhere or nowhere. A child that is starting is asked
+// as soon as it is ready; one that does not go back is ended, and starts with the old one.
 #include "supervisor.h"
 
 #include <errno.h>
@@ -52,19 +53,27 @@ static void finish(struct supervisor *sup) {
 	sd_notify(0, "READY=1");
 }
 
-// Gives the current configuration to all children that have started.
+// One that cannot be told is about to be reaped: sup_reload_forget().
+static void tell(struct proc *proc) {
+	struct supervisor *sup = proc->sup;
+	struct ipc_config msg = {.generation = sup->generation};
+	msg.hdr.req = sup->generation;
+	if (proc->ready)
+		proc_send(proc, IPC_CONFIG, &msg.hdr, sizeof(msg), &sup->config.memfd, 1);
+}
+
+// Gives the current configuration to all children; those that are starting get it when they have.
 static void push(struct supervisor *sup) {
-	struct ipc_config msg = {.generation = ++sup->generation};
+	sup->generation++;
+	sup->reload.waiting = 0;
 	for (unsigned i = 0; i < sup->nb_procs; i++) {
 		struct proc *proc = &sup->procs[i];
-		msg.hdr.req = sup->generation;
-		proc->reloading = false;
-		if (!proc->ready ||
-			proc_send(proc, IPC_CONFIG, &msg.hdr, sizeof(msg), &sup->config.memfd, 1) <
-				0)
-			continue;
-		proc->reloading = true;
-		sup->reload.waiting++;
+		// On the way back: what it never left it need not (and might not) read again.
+		proc->reloading = !proc->refused;
+		proc->refused = false;
+		sup->reload.waiting += proc->reloading;
+		if (proc->reloading)
+			tell(proc);
 	}
 }
 
@@ -73,13 +82,13 @@ static void conclude(struct supervisor *sup) {
 	struct reload *reload = &sup->reload;
 	if (reload->status == 0) {
 		sup_config_free(&reload->old);
+		log_level_set(sup->config.cfg->log_level);
 	} else {
 		add_text(reload, "nothing was changed\n");
 		sup_config_free(&sup->config);
 		sup->config = reload->old;
 		reload->old = (struct config){.memfd = -1};
-		push(sup); // answers to this are not waited for
-		reload->waiting = 0;
+		push(sup); // not waited for: who refuses it is ended
 	}
 	finish(sup);
 }
@@ -87,10 +96,15 @@ static void conclude(struct supervisor *sup) {
 static void on_timeout(evutil_socket_t fd, short what, void *arg) {
 	struct supervisor *sup = arg;
 	sup->reload.status = -ETIMEDOUT;
-	for (unsigned i = 0; i < sup->nb_procs; i++)
-		if (sup->procs[i].reloading)
-			add_text(&sup->reload, "%s %u did not answer\n",
-				ipc_role_name(sup->procs[i].role), sup->procs[i].index);
+	for (unsigned i = 0; i < sup->nb_procs; i++) {
+		struct proc *proc = &sup->procs[i];
+		if (!proc->reloading)
+			continue;
+		add_text(&sup->reload, "%s %u did not answer\n", ipc_role_name(proc->role),
+			proc->index);
+		// It may still come to take the new one.
+		proc_kill(proc, "did not answer to a reload");
+	}
 	conclude(sup);
 }
 
@@ -122,7 +136,6 @@ static int begin(struct supervisor *sup) {
 	add_restart_text(sup, config.cfg);
 	reload->old = sup->config;
 	sup->config = config; // files that children now ask for are those of the new one
-	log_level_set(config.cfg->log_level);
 	push(sup);
 	event_add(reload->timeout, &timeout);
 	return 0;
@@ -144,13 +157,10 @@ void sup_reload_start(struct supervisor *sup, bool from_cli, uint64_t req) {
 	reload->running = true;
 	reload->from_cli = from_cli;
 	reload->req = req;
-	reload->waiting = 0;
 	reload->text[0] = '\0';
 	reload->status = begin(sup);
 	if (reload->status < 0)
 		finish(sup);
-	else if (reload->waiting == 0)
-		conclude(sup);
 }
 
 static void one_less(struct proc *proc) {
@@ -162,20 +172,35 @@ static void one_less(struct proc *proc) {
 
 void sup_reload_answer(struct proc *proc, const struct ipc_status *msg) {
 	struct supervisor *sup = proc->sup;
-	// Of an earlier generation: the roll-back's, or one that came too late.
-	if (!sup->reload.running || !proc->reloading || msg->hdr.req != sup->generation)
+	// Of an earlier generation: it came too late.
+	if (!proc->reloading || msg->hdr.req != sup->generation)
 		return;
-	if (msg->status != 0) {
+	if (msg->status != 0 && !sup->reload.running) {
+		proc_kill(proc, "refuses to go back to the old configuration");
+	} else if (msg->status != 0) {
 		sup->reload.status = msg->status < 0 ? msg->status : -EINVAL;
+		proc->refused = true;
 		add_text(&sup->reload, "%s: %.*s\n", ipc_role_name(proc->role),
 			(int)strnlen(msg->text, sizeof(msg->text)), msg->text);
 	}
 	one_less(proc);
 }
 
-void sup_reload_forget(struct proc *proc) {
+void sup_reload_ready(struct proc *proc) {
 	if (proc->reloading)
-		one_less(proc);
+		tell(proc);
+}
+
+void sup_reload_forget(struct proc *proc) {
+	struct supervisor *sup = proc->sup;
+	proc->refused = false; // its successor gets the current one
+	if (!proc->reloading)
+		return;
+	if (sup->reload.running) {
+		sup->reload.status = -ECHILD;
+		add_text(&sup->reload, "%s %u ended\n", ipc_role_name(proc->role), proc->index);
+	}
+	one_less(proc);
 }
 
 void sup_reload_free(struct supervisor *sup) {

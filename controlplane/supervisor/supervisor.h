@@ -34,6 +34,7 @@ struct proc {
 	struct ipc_chan *chan; // NULL when closed
 	bool ready;
 	bool reloading; // has not answered the current IPC_CONFIG
+	bool refused; // the current one: has the one of before
 	uint64_t started_ms; // CLOCK_MONOTONIC
 	unsigned quick_deaths; // in a row
 	struct event *respawn;
@@ -42,7 +43,7 @@ struct proc {
 
 struct listener {
 	int fd;
-	unsigned index; // into cfg.listen
+	unsigned index; // into cfg.listen at start
 };
 
 // A configuration as it was validated, and the sealed memfd that children read it from.
@@ -96,7 +97,8 @@ void sup_config_free(struct config *config);
 // reload.c
 void sup_reload_start(struct supervisor *sup, bool from_cli, uint64_t req);
 void sup_reload_answer(struct proc *proc, const struct ipc_status *msg);
-void sup_reload_forget(struct proc *proc); // it died: its successor reads the new one
+void sup_reload_ready(struct proc *proc); // it has started
+void sup_reload_forget(struct proc *proc); // it died
 void sup_reload_free(struct supervisor *sup);
 
 // proc.c

@@ -182,15 +182,108 @@ static void test_dtls(void **state) {
 	assert_int_equal(sent->params.mode, IPC_DTLS_PSK);
 	assert_int_equal(sent->params.psk[0], 7);
 	up.sid = sent->params.sid;
-	assert_int_equal(session_dtls_up(bench->mgr, &up), 0);
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
 	cmd = take_cmd(bench, ABI_CMD_DTLS_SET);
 	assert_int_equal(cmd.dtls_set.mtu, 1434);
 	assert_int_equal(cmd.dtls_set.rx.seq, 1);
 	up.sid.generation++;
-	assert_int_equal(session_dtls_up(bench->mgr, &up), 0);
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
 	no_cmd(bench);
 	up.dtls.cipher = 9;
-	assert_int_equal(session_dtls_up(bench->mgr, &up), -EPROTO);
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), -EPROTO);
+}
+
+static struct ipc_dtls_up dtls_up_msg(struct abi_sid sid) {
+	return (struct ipc_dtls_up){.sid = sid,
+		.dtls = {.version = ABI_DTLS12,
+			.cipher = ABI_AES_128_GCM,
+			.epoch = 1,
+			.rx.seq = 1,
+			.tx.seq = 1}};
+}
+
+static void dtls_ask(struct bench *bench, unsigned edge, const struct ipc_connect_result *result) {
+	struct ipc_dtls_query query = {.hdr.req = 77};
+
+	memcpy(query.app_id, result->app_id, sizeof(query.app_id));
+	assert_int_equal(session_dtls_query(bench->mgr, edge, &query), 0);
+	assert_int_equal(take_sent(bench, IPC_DTLS_PARAMS)->params.mode, IPC_DTLS_PSK);
+}
+
+// Keys are taken from the edge that got the parameters, once, and not for ever.
+static void test_dtls_of_the_asked_edge(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect_result result;
+	struct ipc_dtls_up up;
+	struct session *session;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	result = connect_ok(bench, 1);
+	stream_up(bench, result.sid);
+	up = dtls_up_msg(result.sid);
+	session = bench->mgr->table[result.sid.index];
+	dtls_ask(bench, 5, &result);
+	// Of what our predecessor told edges nothing is known: no keys, no blame.
+	assert_int_equal(session_dtls_up(bench->mgr, 6, &up), 0);
+	bench->mgr->loaded_s -= SESSION_PREDECESSOR_S + 1;
+	assert_int_equal(session_dtls_up(bench->mgr, 6, &up), -EPERM);
+	no_cmd(bench);
+	assert_int_equal(session->dtls_cipher, 0);
+	// The same hello, through another edge as well: each may, the other does not lose by it.
+	dtls_ask(bench, 6, &result);
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
+	take_cmd(bench, ABI_CMD_DTLS_SET);
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
+	no_cmd(bench);
+	assert_int_equal(session_dtls_up(bench->mgr, 6, &up), 0);
+	take_cmd(bench, ABI_CMD_DTLS_SET);
+	// Too late.
+	dtls_ask(bench, 5, &result);
+	session->dtls_until_s -= SESSION_DTLS_WAIT_S + 1;
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
+	no_cmd(bench);
+	// Another connection of the same session: the old one's parameters are worth nothing.
+	dtls_ask(bench, 5, &result);
+	bench->mgr->table[result.sid.index]->installed = 0;
+	result = connect_ok(bench, 1);
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
+	no_cmd(bench);
+	up.sid = result.sid;
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), -EPERM);
+	no_cmd(bench);
+}
+
+static void test_dtls_without_dataplane(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect_result result;
+	struct ipc_dtls_up up;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	result = connect_ok(bench, 1);
+	dtls_ask(bench, 5, &result);
+	far_close(&bench->far);
+	spin(bench);
+	up = dtls_up_msg(result.sid);
+	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
+	assert_int_equal(bench->mgr->table[result.sid.index]->dtls_cipher, 0);
+}
+
+// The stream comes from the edge that got the answer, once.
+static void test_stream_of_the_asked_edge(void **state) {
+	struct bench *bench = *state;
+	struct ipc_stream_up msg = {.stream = {.version = ABI_TLS13, .cipher = ABI_AES_256_GCM}};
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	msg.sid = connect_ok(bench, 1).sid;
+	assert_int_equal(session_stream_up(bench->mgr, 2, &msg, -1), -EPERM);
+	no_cmd(bench);
+	stream_up(bench, msg.sid);
+	assert_int_equal(session_stream_up(bench->mgr, 1, &msg, -1), -EPERM);
+	no_cmd(bench);
+	// Of a connection that is not there: a race.
+	msg.sid.generation++;
+	assert_int_equal(session_stream_up(bench->mgr, 2, &msg, -1), 0);
+	no_cmd(bench);
 }
 
 static void test_session_timeout(void **state) {
@@ -277,6 +370,9 @@ int main(void) {
 		T(test_add_refused),
 		T(test_lost_while_connecting),
 		T(test_dtls),
+		T(test_dtls_of_the_asked_edge),
+		T(test_dtls_without_dataplane),
+		T(test_stream_of_the_asked_edge),
 		T(test_session_timeout),
 		T(test_hostile_messages),
 		T(test_small_link_has_no_ipv6),

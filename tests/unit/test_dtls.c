@@ -442,6 +442,8 @@ static void test_session_away(void **state) {
 	assert_int_equal(bench->child.nb_up, 0);
 	bench->child.session = true;
 	edge_dtls_session_up(&bench->child);
+	// It asks again: the newcomer takes keys from edges that have asked it.
+	assert_int_equal(bench->child.nb_query, answered + 1);
 	check_keys(bench, ABI_AES_256_GCM);
 }
 

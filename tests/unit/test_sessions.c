@@ -138,6 +138,65 @@ static void test_restart_before_stream(void **state) {
 	assert_int_equal(bench->mgr->table[result.sid.index]->timer, TIMER_NONE);
 }
 
+// After a restart a stream that the dataplane has is not replaced, nor one taken long after.
+static void test_restart_no_second_stream(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid with = connected(bench, 1, "ann");
+	struct ipc_stream_up msg = {
+		.sid = with, .stream = {.version = ABI_TLS13, .cipher = ABI_AES_256_GCM}};
+	struct abi_evt evt;
+
+	assert_int_equal(login_status(bench, 2, "bob"), 0);
+	evt = dump_evt(bench, connect_ok(bench, 2).sid);
+	evt.channels = 0;
+	session_mgr_free(bench->mgr);
+	bench->mgr = NULL;
+	manager_start(bench, 1);
+	attach(bench, 1);
+	event(bench, dump_evt(bench, with));
+	event(bench, evt);
+	dump_end(bench);
+	assert_int_equal(session_stream_up(bench->mgr, 1, &msg, -1), 0);
+	no_cmd(bench);
+	bench->mgr->loaded_s -= SESSION_PREDECESSOR_S + 1;
+	msg.sid = evt.sid;
+	assert_int_equal(session_stream_up(bench->mgr, 1, &msg, -1), 0);
+	no_cmd(bench);
+}
+
+// A BYE that came to the dataplane while this process was down: the end is not known by its reason,
+// so the cookie has its usual time to live, from now on.
+static void test_ended_while_away(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid sid = connected(bench, 1, "ann");
+	struct session *session;
+	uint64_t before;
+
+	session_mgr_free(bench->mgr);
+	bench->mgr = NULL;
+	manager_start(bench, 1);
+	before = session_now();
+	attach(bench, 1);
+	dump_end(bench);
+	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
+	session = bench->mgr->table[sid.index];
+	assert_int_equal(session->installed, 0);
+	assert_int_equal(session->timer, TIMER_EXPIRY);
+	assert_in_range(session->disconnected, before, session_now());
+	assert_in_range(session->due, before + 300, session_now() + 300);
+	// Also for the next start, which finds it so in the store.
+	session_commit(bench->mgr);
+	session_mgr_free(bench->mgr);
+	bench->mgr = NULL;
+	manager_start(bench, 1);
+	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
+	assert_int_equal(bench->mgr->table[sid.index]->timer, TIMER_EXPIRY);
+	session_timer_set(bench->mgr, bench->mgr->table[sid.index], TIMER_EXPIRY, before);
+	event_active(bench->mgr->tick_event, EV_TIMEOUT, 0);
+	spin(bench);
+	assert_int_equal(state_of(bench, 1), 0);
+}
+
 static void test_dataplane_restart(void **state) {
 	struct bench *bench = *state;
 
@@ -216,6 +275,8 @@ int main(void) {
 		T(test_stream_down_awaits_client),
 		T(test_reconcile),
 		T(test_restart_before_stream),
+		T(test_restart_no_second_stream),
+		T(test_ended_while_away),
 		T(test_dataplane_restart),
 		T(test_lost_events),
 		T(test_secrets_after_reboot),
