@@ -27,7 +27,6 @@
 #define DP_PORT_NONE UINT16_MAX
 
 // What the port's hardware does, and how its link behaves.
-#define DP_PORT_TX_IP_CKSUM (1u << 0) // RTE_MBUF_F_TX_IP_CKSUM may be set (IPv4 header)
 #define DP_PORT_TX_UDP_CKSUM (1u << 1) // RTE_MBUF_F_TX_UDP_CKSUM may be set
 #define DP_PORT_NOARP (1u << 2) // no neighbours: every frame goes to peer_mac
 #define DP_PORT_HAS_TWIN (1u << 3) // punted packets go to a TAP in the kernel

@@ -75,10 +75,6 @@ static void fill_conf(
 		conf->rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf->rx_adv_conf.rss_conf.rss_hf = rss & info->flow_type_rss_offloads;
 	}
-	if (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_IPV4_CKSUM) {
-		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_IPV4_CKSUM;
-		port->flags |= DP_PORT_TX_IP_CKSUM;
-	}
 	if (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_UDP_CKSUM) {
 		conf->txmode.offloads |= RTE_ETH_TX_OFFLOAD_UDP_CKSUM;
 		port->flags |= DP_PORT_TX_UDP_CKSUM;

@@ -145,11 +145,6 @@ enum cfg_log_level {
 	CFG_LOG_DEBUG,
 };
 
-enum cfg_nat {
-	CFG_NAT_NONE,
-	CFG_NAT_MASQUERADE,
-};
-
 struct cfg {
 	char *hostname; // shown to clients; empty: the machine's
 	struct cfg_listen *listen;
