@@ -89,6 +89,7 @@ static void run_stop(struct dp_message *message) {
 
 	if (stream->state != STREAM_OPEN)
 		return; // it closed by itself meanwhile
+	stream_forget(stream);
 	if (stream->end == ABI_END_REPLACED) {
 		stream_close(stream, stream->end, false);
 		return;
@@ -177,7 +178,6 @@ int dp_stream_attach(struct dp_session *session, int fd, const struct abi_cmd_st
 		goto fail;
 	}
 	installed[session->sid.index] = stream;
-	atomic_store_explicit(&session->stream, stream, memory_order_release);
 	return 0;
 fail:
 	stream_free(stream);
@@ -306,15 +306,6 @@ static bool settled(const struct dp_stream *stream) {
 			atomic_load_explicit(&stream->stop.done, memory_order_acquire));
 }
 
-// It may have closed before dp_stream_attach() made it known.
-static void unpublish(struct dp_stream *stream) {
-	struct dp_session *session = dp_session_get(stream->sid);
-	struct dp_stream *expected = stream;
-
-	if (session != NULL)
-		atomic_compare_exchange_strong(&session->stream, &expected, NULL);
-}
-
 // Does what is asked, bit by bit; false: something must be tried again later.
 static bool serve(struct dp_stream *stream) {
 	uint32_t asked = atomic_load_explicit(&stream->asked, memory_order_acquire);
@@ -327,7 +318,6 @@ static bool serve(struct dp_stream *stream) {
 			TAILQ_REMOVE(&waiting, stream, wait);
 		if (installed[stream->sid.index] == stream)
 			installed[stream->sid.index] = NULL;
-		unpublish(stream);
 		stream_free(stream);
 		return true;
 	}

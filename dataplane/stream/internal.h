@@ -109,6 +109,7 @@ void stream_table_fini(void);
 void stream_open(struct dp_stream *stream);
 // Ends without a word; reports `reason` to the control plane when `tell`.
 void stream_close(struct dp_stream *stream, enum abi_end reason, bool tell);
+void stream_forget(struct dp_stream *stream); // the session sends on it no more
 void stream_interest(struct dp_stream *stream, uint32_t events);
 void stream_want(struct dp_stream *stream, enum stream_want what);
 

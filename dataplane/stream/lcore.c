@@ -66,28 +66,29 @@ void stream_want(struct dp_stream *stream, enum stream_want what) {
 	TAILQ_INSERT_TAIL(&stream_self->todo, stream, todo);
 }
 
-// What the session sends on follows the newest channel (protocol: the last one used).
-static void use_stream(const struct dp_stream *stream) {
+// What the session sends on follows the newest channel (protocol: the last one used). Said here
+// and not by the control thread: what the client sends first may be answered at once.
+static void use_stream(struct dp_stream *stream) {
 	struct dp_session *session = dp_session_get(stream->sid);
 
-	if (session != NULL)
-		atomic_store_explicit(&session->tx_channel, 1, memory_order_release);
+	if (session == NULL)
+		return;
+	atomic_store_explicit(&session->stream, stream, memory_order_release);
+	atomic_store_explicit(&session->tx_channel, 1, memory_order_release);
 }
 
 void stream_open(struct dp_stream *stream) {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = stream};
 	struct dp_stream *older = streams[stream->sid.index];
 
-	if (older != NULL && older->state != STREAM_CLOSED)
-		stream_close(older, ABI_END_REPLACED, false);
 	streams[stream->sid.index] = stream;
 	stream->state = STREAM_OPEN;
 	stream->events = event.events;
-	if (epoll_ctl(stream_self->epoll, EPOLL_CTL_ADD, stream->fd, &event) != 0) {
+	use_stream(stream); // at no time without a channel
+	if (older != NULL && older->state != STREAM_CLOSED)
+		stream_close(older, ABI_END_REPLACED, false);
+	if (epoll_ctl(stream_self->epoll, EPOLL_CTL_ADD, stream->fd, &event) != 0)
 		stream_close(stream, ABI_END_ERROR, true);
-		return;
-	}
-	use_stream(stream);
 }
 
 void stream_rx_again(struct dp_stream *stream) {
@@ -95,12 +96,10 @@ void stream_rx_again(struct dp_stream *stream) {
 	stream_want(stream, 0);
 }
 
-static void forget(struct dp_stream *stream) {
+void stream_forget(struct dp_stream *stream) {
 	struct dp_session *session = dp_session_get(stream->sid);
 	struct dp_stream *expected = stream;
 
-	if (streams[stream->sid.index] == stream)
-		streams[stream->sid.index] = NULL;
 	if (session != NULL)
 		atomic_compare_exchange_strong(&session->stream, &expected, NULL);
 }
@@ -117,7 +116,9 @@ void stream_close(struct dp_stream *stream, enum abi_end reason, bool tell) {
 	stream->fd = -1;
 	stream_tx_drop_all(stream);
 	stream_rx_forget(stream);
-	forget(stream);
+	stream_forget(stream);
+	if (streams[stream->sid.index] == stream)
+		streams[stream->sid.index] = NULL;
 	if (tell)
 		dp_event(&evt);
 	stream_want(stream, STREAM_WANT_FREE);

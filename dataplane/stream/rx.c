@@ -284,10 +284,9 @@ void stream_rx(struct dp_stream *stream) {
 	uint32_t kept;
 	ssize_t n = 0;
 
-	if (session == NULL) {
-		stream_close(stream, ABI_END_UNSPECIFIED, false);
+	// The session is gone: the control thread's `stop`, with our last words, is on its way.
+	if (session == NULL)
 		return;
-	}
 	owner = &dp_lcores[session->owner];
 	if (!owner_has_room(owner)) {
 		if (stream->rx_len > 0)
