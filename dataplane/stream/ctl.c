@@ -215,11 +215,12 @@ bool stream_request(struct dp_stream *stream) {
 	if (atomic_load_explicit(&stream->asked, memory_order_acquire) != 0)
 		return false; // one at a time: the answer comes first
 	atomic_store_explicit(&stream->asked, what, memory_order_release);
+	stream->wanted = 0; // now: once it is in the ring the control thread may free it
 	if (rte_ring_mp_enqueue(requests, stream) != 0) {
 		atomic_store_explicit(&stream->asked, 0, memory_order_release);
+		stream->wanted = what;
 		return false;
 	}
-	stream->wanted = 0;
 	dp_self->stats->syscalls++;
 	eventfd_write(request_fd, 1);
 	return true;

@@ -111,8 +111,11 @@ void stream_close(struct dp_stream *stream, enum abi_end reason, bool tell) {
 		return;
 	tell = tell && stream->state == STREAM_OPEN;
 	stream->state = STREAM_CLOSED;
-	stream_self->lcore->stats->syscalls++;
-	close(stream->fd); // leaves epoll's set too: nobody else holds it
+	stream_self->lcore->stats->syscalls += 2;
+	// Closing is not enough: the process that passed the socket on may still hold it, and while
+	// anyone does epoll goes on telling of it, with a pointer to what is free by then.
+	epoll_ctl(stream_self->epoll, EPOLL_CTL_DEL, stream->fd, NULL);
+	close(stream->fd);
 	stream->fd = -1;
 	stream_tx_drop_all(stream);
 	stream_rx_forget(stream);
