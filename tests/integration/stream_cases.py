@@ -238,6 +238,14 @@ def temporary():
     assert other.tunnel(client.cookie) == 401, other.status
 
 
+def leave(count):
+    """Clients that say BYE as soon as they are in: nothing of them is touched any more."""
+    for _ in range(int(count)):
+        client = tunnel()
+        client.send_frame(DISCONNECT, b"\xb0bye")
+        client.close()
+
+
 def replaced():
     """The second CONNECT replaces the first tunnel, which is closed."""
     client = tunnel()
@@ -252,7 +260,7 @@ def operator():
     """Disconnected by the operator while it sends: a DISCONNECT, close_notify, no reset."""
     client = tunnel()
     client.ping()
-    ready()
+    ready(client.address4)
     end = time.monotonic() + 15
     frames, kinds, was_reset = [], [], False
     client.sock.setblocking(True)

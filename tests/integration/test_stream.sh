@@ -44,6 +44,15 @@ case_run key_update_useless
 [ $(($(counter drop_stream_bad) - before)) = 1 ] || fail "useless key updates are not counted"
 pass "useless key updates end the tunnel"
 
+leavers=()
+for _ in 1 2 3 4 5 6 7 8; do
+	ns cl timeout 120 python3 "$here/stream_cases.py" leave 25 >>"$dir/log/leave" 2>&1 &
+	leavers+=($!)
+done
+wait "${leavers[@]}" || fail "leaving clients: $(cat "$dir/log/leave")"
+expect_ping bystander 198.51.100.2
+pass "clients that leave at once"
+
 for name in close_notify reset half_close cut temporary replaced; do
 	case_run $name
 	pass "$name"
@@ -66,7 +75,8 @@ case_end() { # case_end NAME
 }
 
 case_start operator
-session=$(ctl --json show sessions | jq -r '[.. | objects | select(.user? == "test")] | last | .id')
+session=$(ctl --json show sessions |
+	jq -r --arg a "$case_said" '.. | objects | select(.ipv4? == $a) | .id')
 case_go
 ctl disconnect id "$session" >"$dir/log/ctl" 2>&1 || fail "disconnect: $(cat "$dir/log/ctl")"
 case_end operator
