@@ -328,18 +328,20 @@ static bool serve(struct dp_stream *stream) {
 		asked &= ~(uint32_t)STREAM_WANT_RETIRE;
 		atomic_store_explicit(&stream->asked, asked, memory_order_release);
 	}
-	if (asked & STREAM_WANT_RX_KEY) {
-		if (stream->rx.next_key == NULL)
-			make_next(stream, &stream->rx, false);
-		if (!send_ready(stream, &stream->rx, run_rx_ready))
-			return false;
-		asked &= ~(uint32_t)STREAM_WANT_RX_KEY;
-		atomic_store_explicit(&stream->asked, asked, memory_order_release);
-	}
+	// Ours before the client's: reading goes on with the latter, and what the client sent behind
+	// its request is answered after our own update (RFC 8446, 4.6.3).
 	if (asked & STREAM_WANT_TX_KEY) {
 		if (stream->tx.next_key == NULL)
 			make_next(stream, &stream->tx, true);
 		if (!send_ready(stream, &stream->tx, run_tx_ready))
+			return false;
+		asked &= ~(uint32_t)STREAM_WANT_TX_KEY;
+		atomic_store_explicit(&stream->asked, asked, memory_order_release);
+	}
+	if (asked & STREAM_WANT_RX_KEY) {
+		if (stream->rx.next_key == NULL)
+			make_next(stream, &stream->rx, false);
+		if (!send_ready(stream, &stream->rx, run_rx_ready))
 			return false;
 	}
 	stream->serve_due = false;

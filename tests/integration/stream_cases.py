@@ -306,7 +306,7 @@ def flood(packets, *addresses):
     for i in range(int(packets)):
         for address in addresses:
             sock.sendto(bytes(1300), (address, 9))
-        if i % 8 == 0:
+        if i % max(1, 4 // len(addresses)) == 0:
             anyclient.pace(time.monotonic() + 0.001)  # a rate that the ports bear
 
 

@@ -91,7 +91,7 @@ for count in 1 40; do
 	in_vpn bystander ping -q -i 0.01 -c 300 -W 3 198.51.100.2 >"$dir/steady" 2>&1 &
 	steady=$!
 	# shellcheck disable=SC2086
-	ns lan python3 "$here/stream_cases.py" flood $((count > 1 ? 600 : 4000)) $case_said
+	ns lan python3 "$here/stream_cases.py" flood $((count > 1 ? 800 : 4000)) $case_said
 	wait $steady || true
 	grep -q ' 0% packet loss' "$dir/steady" || fail "the bystander lost packets: $(cat "$dir/steady")"
 	[ "$(counter drop_stream_full)" -gt "$before" ] || fail "nothing was dropped for the slow client"
