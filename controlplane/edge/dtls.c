@@ -37,7 +37,7 @@ enum slot_state {
 	SLOT_FREE,
 	SLOT_QUERY, // waits for IPC_DTLS_PARAMS; holds the hello
 	SLOT_SHAKE, // wolfSSL at work
-	SLOT_UP, // done, the session process was away: the keys wait for it
+	SLOT_UP, // done: the keys are on their way, our last flight waits until they are in force
 };
 
 struct slot {
@@ -54,6 +54,7 @@ struct slot {
 	size_t hello_len;
 	struct dtls_shake *shake;
 	struct ipc_dtls_up *up; // SLOT_UP
+	struct dtls_flight *last; // SLOT_UP
 	struct dtls_flight *flight; // collects what the current input makes wolfSSL send
 	bool flight_lost;
 	struct event timer;
@@ -154,6 +155,7 @@ static void slot_free(struct slot *slot) {
 	if (slot->up)
 		explicit_bzero(slot->up, sizeof(*slot->up));
 	free(slot->up);
+	free(slot->last);
 	memset(slot, 0, sizeof(*slot));
 	slot->next = dtls->free;
 	dtls->free = index;
@@ -202,48 +204,40 @@ static struct slot *slot_new(struct edge_dtls *dtls, const struct abi_tuple *tup
 
 // --- the handshake ---
 
-// Done: the keys to the session process. False: it is away, or its queue is full.
-static bool up_send(struct slot *slot) {
+// Done: the keys to the session process. When its queue is full the client, which gets no answer,
+// begins anew.
+static void up_send(struct slot *slot) {
 	struct ipc_chan *session = child_peer(slot->dtls->child, IPC_SESSION, 0);
 
-	return session &&
-		ipc_send(session, IPC_DTLS_UP, &slot->up->hdr, sizeof(*slot->up), NULL, 0) == 0;
+	if (session)
+		ipc_send(session, IPC_DTLS_UP, &slot->up->hdr, sizeof(*slot->up), NULL, 0);
 }
 
-static void slot_done(struct slot *slot, struct dtls_flight *flight) {
+// The keys go before the Finished that lets the client send with them: what it sent before they are
+// in force would be lost.
+static void slot_done(struct slot *slot, const struct dtls_flight *flight) {
 	struct edge_dtls *dtls = slot->dtls;
-	uint64_t elapsed = clock_ms() - slot->started_ms;
-	bool sent;
 
 	slot->up = calloc(1, sizeof(*slot->up));
-	if (!slot->up || dtls_shake_keys(slot->shake, &slot->up->dtls) != 0) {
+	slot->last = malloc(sizeof(*slot->last));
+	if (!slot->up || !slot->last || dtls_shake_keys(slot->shake, &slot->up->dtls) != 0) {
 		log_warning("dtls_keys", "sid=%u.%u error=no-keys", slot->sid.index,
 			slot->sid.generation);
 		dtls->nb_failed++;
 		slot_free(slot);
 		return;
 	}
+	slot->up->hdr.req = slot->req;
 	slot->up->sid = slot->sid;
 	slot->up->dtls.tuple = slot->tuple;
-	log_debug("dtls_done", "sid=%u.%u cipher=%u ms=%llu", slot->sid.index, slot->sid.generation,
-		slot->up->dtls.cipher, (unsigned long long)elapsed);
-	dtls->nb_done++;
-	// The keys go before the Finished that lets the client send with them.
-	sent = up_send(slot);
-	flight_send(dtls, flight);
-	flight->tuple = slot->tuple;
-	flight->sid = slot->sid;
-	if (slot->flight_lost)
-		flight->nb = 0;
-	dtls_flights_keep(&dtls->flights, flight, clock_ms());
-	if (sent) {
-		slot_free(slot);
-		return;
-	}
+	*slot->last = *flight;
+	slot->last->sid = slot->sid;
 	dtls_shake_free(slot->shake);
 	slot->shake = NULL;
 	slot->state = SLOT_UP;
 	slot_timer_set(slot, HANDSHAKE_MS);
+	// Away: edge_dtls_session_up() sends it.
+	up_send(slot);
 }
 
 static void slot_input(struct slot *slot, const uint8_t *data, size_t len) {
@@ -514,6 +508,33 @@ int edge_dtls_params(struct child *child, const struct ipc_dtls_params *params) 
 	return 0;
 }
 
+int edge_dtls_set(struct child *child, const struct ipc_dtls_set *msg) {
+	struct edge_dtls *dtls = edge_of(child)->dtls;
+	struct slot *slot;
+
+	if (msg->status > 0)
+		return -EPROTO;
+	if (!dtls)
+		return 0;
+	slot = &dtls->slot[msg->hdr.req % SLOTS];
+	if (slot->state != SLOT_UP || slot->req != msg->hdr.req)
+		return 0; // given up meanwhile
+	log_debug("dtls_done", "sid=%u.%u cipher=%u status=%d ms=%llu", slot->sid.index,
+		slot->sid.generation, slot->up->dtls.cipher, msg->status,
+		(unsigned long long)(clock_ms() - slot->started_ms));
+	if (msg->status == 0) {
+		dtls->nb_done++;
+		flight_send(dtls, slot->last);
+		if (slot->flight_lost)
+			slot->last->nb = 0;
+		dtls_flights_keep(&dtls->flights, slot->last, clock_ms());
+	} else {
+		dtls->nb_failed++;
+	}
+	slot_free(slot);
+	return 0;
+}
+
 void edge_dtls_session_up(struct child *child) {
 	struct edge_dtls *dtls = edge_of(child)->dtls;
 
@@ -525,8 +546,8 @@ void edge_dtls_session_up(struct child *child) {
 		// Also where the answer is known: keys are taken from edges that have asked alone, and
 		// the new session process has not been asked yet.
 		slot_query(slot);
-		if (slot->state == SLOT_UP && up_send(slot))
-			slot_free(slot);
+		if (slot->state == SLOT_UP)
+			up_send(slot);
 	}
 }
 

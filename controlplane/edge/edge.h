@@ -37,6 +37,8 @@ void edge_dtls_attach(struct child *child, const struct abi_welcome *welcome, in
 // An IPC_DTLS_PARAMS from the session process (its req echoes the query's). Non-zero: the
 // content is not valid, the sender is ended.
 int edge_dtls_params(struct child *child, const struct ipc_dtls_params *params);
+// An IPC_DTLS_SET: the keys of a handshake are in force, or not. Non-zero as above.
+int edge_dtls_set(struct child *child, const struct ipc_dtls_set *msg);
 // The session process has come back: queries without an answer are sent again.
 void edge_dtls_session_up(struct child *child);
 // A new configuration is in force (child_cfg() has it).

@@ -71,6 +71,7 @@ enum ipc_type {
 	IPC_DTLS_QUERY, // edge to session: who has this app-id or session id?
 	IPC_DTLS_PARAMS, // session to edge
 	IPC_DTLS_UP, // edge to session: handshake done
+	IPC_DTLS_SET, // session to edge: the keys are in force, the client may know
 	IPC_TYPE_MAX,
 };
 
@@ -326,7 +327,13 @@ struct ipc_dtls_params {
 };
 
 struct ipc_dtls_up {
-	struct ipc_hdr hdr;
+	struct ipc_hdr hdr; // req: the query's
 	struct abi_sid sid;
 	struct abi_cmd_dtls_set dtls;
+};
+
+struct ipc_dtls_set {
+	struct ipc_hdr hdr; // req: that of IPC_DTLS_UP
+	int32_t status; // 0 or -errno: the dataplane does not have the keys
+	uint32_t reserved;
 };

@@ -77,6 +77,7 @@ static const struct ipc_rule rules[] = {
 	ROW(EDGE, SESSION, IPC_DTLS_QUERY, ipc_dtls_query, 0, 0),
 	ROW(SESSION, EDGE, IPC_DTLS_PARAMS, ipc_dtls_params, 0, 0),
 	ROW(EDGE, SESSION, IPC_DTLS_UP, ipc_dtls_up, 0, 0),
+	ROW(SESSION, EDGE, IPC_DTLS_SET, ipc_dtls_set, 0, 0),
 };
 
 const char *ipc_role_name(enum ipc_role role) {

@@ -574,22 +574,56 @@ int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_
 	return 0;
 }
 
-static int dtls_refused(const struct session *session, int status) {
-	log_warning("dtls_refused", "session=%u.%u user=%s status=%d", session->sid.index,
-		session->sid.generation, log_value(session->str[STR_USER]), status);
+// Keys on their way into the dataplane.
+struct dtls_step {
+	struct session_mgr *mgr;
+	struct abi_sid sid;
+	unsigned edge;
+	uint64_t req;
+};
+
+// The edge holds the handshake's last flight back until it knows.
+static int dtls_answer(struct session_mgr *mgr, unsigned edge, uint64_t req, int status) {
+	struct ipc_dtls_set msg = {.hdr.req = req, .status = status};
+
+	mgr->opts.send(IPC_EDGE, edge, IPC_DTLS_SET, &msg.hdr, sizeof(msg), mgr->opts.arg);
 	return 0;
 }
 
+static void dtls_refused(const struct session *session, int status) {
+	log_warning("dtls_refused", "session=%u.%u user=%s status=%d", session->sid.index,
+		session->sid.generation, log_value(session->str[STR_USER]), status);
+}
+
 static void dtls_set(int status, void *arg) {
-	struct step *step = arg;
+	struct dtls_step *step = arg;
 	struct session_mgr *mgr = step->mgr;
 	struct session *session = session_get(mgr, step->sid);
 
+	dtls_answer(mgr, step->edge, step->req, status);
 	free(step);
 	if (!session || status == 0)
 		return;
 	session->dtls_cipher = 0;
 	dtls_refused(session, status);
+}
+
+static int dtls_command(struct session_mgr *mgr, const struct session *session, unsigned edge,
+	const struct ipc_dtls_up *msg) {
+	struct abi_cmd cmd = {
+		.type = ABI_CMD_DTLS_SET, .sid = msg->sid, .dtls_set = msg->dtls};
+	struct dtls_step *step = malloc(sizeof(*step));
+	int ret = -ENOMEM;
+
+	cmd.dtls_set.mtu = session->dtls_mtu;
+	if (step) {
+		*step = (struct dtls_step){mgr, msg->sid, edge, msg->hdr.req};
+		ret = dplane_command(mgr->dplane, &cmd, dtls_set, step);
+	}
+	if (ret != 0)
+		free(step);
+	explicit_bzero(&cmd, sizeof(cmd));
+	return ret;
 }
 
 // 1: may tell of a handshake now. 0: no, but it can be a race. Negative: it cannot.
@@ -605,8 +639,6 @@ static int dtls_may(const struct session_mgr *mgr, const struct session *session
 
 int session_dtls_up(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_up *msg) {
 	struct session *session = session_get(mgr, msg->sid);
-	struct abi_cmd cmd = {.type = ABI_CMD_DTLS_SET, .sid = msg->sid};
-	struct step *step;
 	int ret;
 
 	if (!cipher_ok(msg->dtls.cipher) || msg->dtls.version != ABI_DTLS12 || !msg->dtls.epoch ||
@@ -614,23 +646,21 @@ int session_dtls_up(struct session_mgr *mgr, unsigned edge, const struct ipc_dtl
 		return -EPROTO;
 	// Replaced or ended meanwhile, or never there.
 	if (!session)
-		return 0;
+		return dtls_answer(mgr, edge, msg->hdr.req, -ESTALE);
 	ret = dtls_may(mgr, session, edge);
 	if (ret < 0)
 		return ret;
-	if (ret == 0)
-		return dtls_refused(session, -ESTALE);
+	if (ret == 0) {
+		dtls_refused(session, -ESTALE);
+		return dtls_answer(mgr, edge, msg->hdr.req, -ESTALE);
+	}
 	session->dtls_open &= ~(UINT64_C(1) << edge);
 	if (session->installed != msg->sid.generation || session->dtls_mode == IPC_DTLS_NONE)
-		return 0;
-	cmd.dtls_set = msg->dtls;
-	cmd.dtls_set.mtu = session->dtls_mtu;
-	step = step_new(mgr, msg->sid);
-	ret = step ? dplane_command(mgr->dplane, &cmd, dtls_set, step) : -ENOMEM;
-	explicit_bzero(&cmd, sizeof(cmd));
+		return dtls_answer(mgr, edge, msg->hdr.req, -ESTALE);
+	ret = dtls_command(mgr, session, edge, msg);
 	if (ret != 0) {
-		free(step);
-		return dtls_refused(session, ret);
+		dtls_refused(session, ret);
+		return dtls_answer(mgr, edge, msg->hdr.req, ret);
 	}
 	session->dtls_cipher = msg->dtls.cipher;
 	session->dtls_tuple = msg->dtls.tuple;

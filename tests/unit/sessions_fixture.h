@@ -27,6 +27,7 @@ struct sent {
 		struct ipc_session_created created;
 		struct ipc_connect_result result;
 		struct ipc_dtls_params params;
+		struct ipc_dtls_set dtls_set;
 	};
 };
 

@@ -158,6 +158,12 @@ static void test_lost_while_connecting(void **state) {
 	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 503);
 }
 
+// Keys that were not taken: the edge is told, the dataplane is not.
+static void dtls_stale(struct bench *bench) {
+	no_cmd(bench);
+	assert_int_equal(take_sent(bench, IPC_DTLS_SET)->dtls_set.status, -ESTALE);
+}
+
 static void test_dtls(void **state) {
 	struct bench *bench = *state;
 	struct ipc_connect_result result;
@@ -182,13 +188,21 @@ static void test_dtls(void **state) {
 	assert_int_equal(sent->params.mode, IPC_DTLS_PSK);
 	assert_int_equal(sent->params.psk[0], 7);
 	up.sid = sent->params.sid;
+	up.hdr.req = 78;
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
 	cmd = take_cmd(bench, ABI_CMD_DTLS_SET);
 	assert_int_equal(cmd.dtls_set.mtu, 1434);
 	assert_int_equal(cmd.dtls_set.rx.seq, 1);
+	// The edge hears of it when they are in force.
+	assert_int_equal(bench->nb_sent, 0);
+	complete(bench, &cmd, 0);
+	sent = take_sent(bench, IPC_DTLS_SET);
+	assert_int_equal(sent->index, 5);
+	assert_int_equal(sent->dtls_set.hdr.req, 78);
+	assert_int_equal(sent->dtls_set.status, 0);
 	up.sid.generation++;
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
-	no_cmd(bench);
+	dtls_stale(bench);
 	up.dtls.cipher = 9;
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), -EPROTO);
 }
@@ -225,6 +239,7 @@ static void test_dtls_of_the_asked_edge(void **state) {
 	dtls_ask(bench, 5, &result);
 	// Of what our predecessor told edges nothing is known: no keys, no blame.
 	assert_int_equal(session_dtls_up(bench->mgr, 6, &up), 0);
+	dtls_stale(bench);
 	bench->mgr->loaded_s -= SESSION_PREDECESSOR_S + 1;
 	assert_int_equal(session_dtls_up(bench->mgr, 6, &up), -EPERM);
 	no_cmd(bench);
@@ -234,20 +249,20 @@ static void test_dtls_of_the_asked_edge(void **state) {
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
 	take_cmd(bench, ABI_CMD_DTLS_SET);
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
-	no_cmd(bench);
+	dtls_stale(bench);
 	assert_int_equal(session_dtls_up(bench->mgr, 6, &up), 0);
 	take_cmd(bench, ABI_CMD_DTLS_SET);
 	// Too late.
 	dtls_ask(bench, 5, &result);
 	session->dtls_until_s -= SESSION_DTLS_WAIT_S + 1;
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
-	no_cmd(bench);
+	dtls_stale(bench);
 	// Another connection of the same session: the old one's parameters are worth nothing.
 	dtls_ask(bench, 5, &result);
 	bench->mgr->table[result.sid.index]->installed = 0;
 	result = connect_ok(bench, 1);
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
-	no_cmd(bench);
+	dtls_stale(bench);
 	up.sid = result.sid;
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), -EPERM);
 	no_cmd(bench);
@@ -265,6 +280,7 @@ static void test_dtls_without_dataplane(void **state) {
 	spin(bench);
 	up = dtls_up_msg(result.sid);
 	assert_int_equal(session_dtls_up(bench->mgr, 5, &up), 0);
+	assert_int_equal(take_sent(bench, IPC_DTLS_SET)->dtls_set.status, -ENOTCONN);
 	assert_int_equal(bench->mgr->table[result.sid.index]->dtls_cipher, 0);
 }
 

@@ -35,7 +35,7 @@ struct child {
 	struct event_base *base;
 	struct edge edge;
 	bool session; // the session process is there
-	unsigned nb_query, nb_up, nb_lost;
+	unsigned nb_query, nb_up, nb_set, nb_lost;
 	struct ipc_dtls_query query;
 	struct ipc_dtls_up up;
 };
@@ -252,6 +252,14 @@ static void answer_query(struct bench *bench, uint32_t mode, uint8_t cipher) {
 	assert_int_equal(edge_dtls_params(&bench->child, &params), 0);
 }
 
+// The session process: the keys are in force (or not).
+static void answer_up(struct bench *bench, int status) {
+	struct ipc_dtls_set set = {.hdr.req = bench->child.up.hdr.req, .status = status};
+
+	bench->child.nb_set = bench->child.nb_up;
+	assert_int_equal(edge_dtls_set(&bench->child, &set), 0);
+}
+
 // Runs both sides until the client is done (or failed: its error is returned).
 static int handshake(struct bench *bench, uint32_t mode, uint8_t cipher) {
 	unsigned answered = bench->child.nb_query;
@@ -262,6 +270,12 @@ static int handshake(struct bench *bench, uint32_t mode, uint8_t cipher) {
 		if (bench->child.nb_query != answered) {
 			answered = bench->child.nb_query;
 			answer_query(bench, mode, cipher);
+		}
+		if (bench->child.nb_set != bench->child.nb_up) {
+			// Before that the client must not know that it may send (when it resumes, the
+			// last word is its own).
+			assert_true(ret != 0 || mode == IPC_DTLS_LEGACY);
+			answer_up(bench, 0);
 		}
 		if (ret == 0 || gnutls_error_is_fatal(ret))
 			return ret;
@@ -397,6 +411,9 @@ static void test_last_flight_again(void **state) {
 	answer_query(bench, IPC_DTLS_PSK, 0);
 	assert_int_equal(gnutls_handshake(bench->client), GNUTLS_E_AGAIN);
 	assert_int_equal(bench->child.nb_up, 1);
+	assert_int_equal(bench->nb_in, 3);
+	answer_up(bench, 0);
+	assert_int_equal(gnutls_handshake(bench->client), GNUTLS_E_AGAIN);
 	assert_int_equal(bench->nb_in, 4);
 	// The client's repetition, once the gap between repetitions has passed.
 	event_base_loopexit(bench->child.base, &gap);
@@ -423,28 +440,46 @@ static void test_unknown_id(void **state) {
 	assert_int_equal(abi_ring_count(&bench->inject, false), 0);
 }
 
-// The session process is away when the handshake ends: the keys reach it when it is back.
+// The session process is away when the handshake ends: the keys reach it when it is back, and only
+// then the client learns that it may send.
 static void test_session_away(void **state) {
 	struct bench *bench = *state;
-	unsigned answered = 0;
-	int ret;
 
 	client_new(bench, false, PSK_PRIORITY, GNUTLS_KX_PSK, GNUTLS_CIPHER_AES_128_GCM);
-	do {
-		ret = gnutls_handshake(bench->client);
-		if (bench->child.nb_query != answered) {
-			answered = bench->child.nb_query;
-			bench->child.session = false;
-			answer_query(bench, IPC_DTLS_PSK, 0);
-		}
-	} while (ret != 0 && !gnutls_error_is_fatal(ret));
-	assert_int_equal(ret, 0);
+	gnutls_handshake(bench->client);
+	gnutls_handshake(bench->client);
+	assert_int_equal(bench->child.nb_query, 1);
+	bench->child.session = false;
+	answer_query(bench, IPC_DTLS_PSK, 0);
+	assert_int_equal(gnutls_handshake(bench->client), GNUTLS_E_AGAIN);
+	assert_int_equal(gnutls_handshake(bench->client), GNUTLS_E_AGAIN);
 	assert_int_equal(bench->child.nb_up, 0);
 	bench->child.session = true;
 	edge_dtls_session_up(&bench->child);
 	// It asks again: the newcomer takes keys from edges that have asked it.
-	assert_int_equal(bench->child.nb_query, answered + 1);
+	assert_int_equal(bench->child.nb_query, 2);
+	assert_int_equal(bench->child.nb_up, 1);
+	answer_up(bench, 0);
+	assert_int_equal(gnutls_handshake(bench->client), 0);
 	check_keys(bench, ABI_AES_256_GCM);
+}
+
+// The dataplane does not have the keys: the client is not told that all is well.
+static void test_keys_refused(void **state) {
+	struct bench *bench = *state;
+
+	client_new(bench, false, PSK_PRIORITY, GNUTLS_KX_PSK, GNUTLS_CIPHER_AES_128_GCM);
+	gnutls_handshake(bench->client);
+	gnutls_handshake(bench->client);
+	answer_query(bench, IPC_DTLS_PSK, 0);
+	assert_int_equal(gnutls_handshake(bench->client), GNUTLS_E_AGAIN);
+	assert_int_equal(bench->child.nb_up, 1);
+	answer_up(bench, -ENOSPC);
+	spin(bench);
+	assert_int_equal(gnutls_handshake(bench->client), GNUTLS_E_AGAIN);
+	assert_int_equal(bench->nb_in, 3);
+	answer_up(bench, 0); // of a slot that is free again: nothing
+	assert_int_equal(abi_ring_count(&bench->inject, false), 0);
 }
 
 static void test_second_hello_is_ignored(void **state) {
@@ -611,6 +646,7 @@ int main(void) {
 		T(test_last_flight_again),
 		T(test_unknown_id),
 		T(test_session_away),
+		T(test_keys_refused),
 		T(test_second_hello_is_ignored),
 		T(test_garbage),
 		T(test_dataplane_closes),

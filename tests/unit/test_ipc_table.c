@@ -71,6 +71,7 @@ static const struct expected expected[] = {
 	{E, N, IPC_STREAM_UP, sizeof(struct ipc_stream_up), 1, 1},
 	{E, N, IPC_DTLS_QUERY, sizeof(struct ipc_dtls_query), 0, 0},
 	{N, E, IPC_DTLS_PARAMS, sizeof(struct ipc_dtls_params), 0, 0},
+	{N, E, IPC_DTLS_SET, sizeof(struct ipc_dtls_set), 0, 0},
 	{E, N, IPC_DTLS_UP, sizeof(struct ipc_dtls_up), 0, 0},
 };
 
