@@ -179,7 +179,7 @@ static void test_attach_refuses(void **state) {
 	close(fd);
 }
 
-#define THREAD_SLOTS 2000000u
+#define THREAD_SLOTS 400000u
 
 struct message {
 	uint64_t number;
