@@ -98,7 +98,6 @@ static void on_linger(struct conn *conn) {
 static void on_event(int fd, short what, void *arg) {
 	struct conn *conn = arg;
 
-	conn->waiting = 0;
 	switch (conn->state) {
 	case CONN_HELLO:
 		conn_hello(conn);
@@ -117,20 +116,23 @@ static void on_event(int fd, short what, void *arg) {
 		break;
 	case CONN_SIGN:
 	case CONN_ASK:
+		event_del(conn->event); // its turn comes later
+		conn->waiting = 0;
 		break;
 	}
 }
 
+// The event stays with the kernel as it is until another one is wanted: clients hardly ever send
+// while they are to wait, and each change is a system call.
 void conn_wait(struct conn *conn, enum conn_state state, short what) {
 	conn->state = state;
-	if (conn->waiting == what)
+	if (what == 0 || conn->waiting == what)
 		return;
 	if (conn->waiting != 0)
 		event_del(conn->event);
 	conn->waiting = what;
-	if (what == 0)
-		return;
-	event_assign(conn->event, child_base(conn->owner->child), conn->fd, what, on_event, conn);
+	event_assign(conn->event, child_base(conn->owner->child), conn->fd, what | EV_PERSIST,
+		on_event, conn);
 	if (event_add(conn->event, NULL) != 0)
 		conn_step_within(conn, 1); // no memory: the timer closes it
 }

@@ -226,7 +226,11 @@ static void written(struct conn *conn) {
 		conn_linger(conn);
 	} else {
 		http_reader_next(conn->reader);
-		conn_read(conn);
+		// A client that waited for the answer has not sent the next request yet.
+		if (conn->rest.len > 0 || wolfSSL_pending(conn->ssl) > 0)
+			conn_read(conn);
+		else
+			conn_wait(conn, CONN_READ, EV_READ);
 	}
 }
 

@@ -33,7 +33,7 @@ struct conn {
 	uint32_t slot;
 	int fd;
 	struct event *event, *timer;
-	short waiting; // EV_READ or EV_WRITE that the event waits for, or 0
+	short waiting; // EV_READ or EV_WRITE that the event is for, or 0: none is added
 	enum conn_state state;
 	struct timespec auth_deadline; // of all before the tunnel
 	struct timespec step_deadline; // of the step at hand; 0: none

@@ -170,6 +170,7 @@ static WOLFSSL_CTX *ctx_new(const struct tls_cert *cert, const struct cfg *cfg) 
 	}
 	wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_NONE, NULL);
 	wolfSSL_CTX_set_quiet_shutdown(ctx, 0);
+	wolfSSL_CTX_set_group_messages(ctx); // a flight is one send, not one for each message
 	resumption_set(ctx, cert, cfg);
 	return ctx;
 }

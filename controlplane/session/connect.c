@@ -610,8 +610,7 @@ static void dtls_set(int status, void *arg) {
 
 static int dtls_command(struct session_mgr *mgr, const struct session *session, unsigned edge,
 	const struct ipc_dtls_up *msg) {
-	struct abi_cmd cmd = {
-		.type = ABI_CMD_DTLS_SET, .sid = msg->sid, .dtls_set = msg->dtls};
+	struct abi_cmd cmd = {.type = ABI_CMD_DTLS_SET, .sid = msg->sid, .dtls_set = msg->dtls};
 	struct dtls_step *step = malloc(sizeof(*step));
 	int ret = -ENOMEM;
 
