@@ -29,7 +29,11 @@
 #define XDP_MBUFS 4096u // in the rings of each AF_XDP socket
 #define FRAME_SLACK (14u + 8u + 4u) // Ethernet with two VLAN tags and CRC
 #define XDP_HEADROOM 256u // what the kernel keeps free before a frame in an AF_XDP buffer
+#ifdef PENSTOCK_IPSEC_MB
+#define KEY_BYTES 0u // keys are not EAL's memory; sessions of a crypto device: `memory` says it
+#else
 #define KEY_BYTES 1600u // a crypto session with its schedule, about
+#endif
 #define BASE_MB 96u // rings, graphs, device queues, spill buffers of streams
 
 struct args {

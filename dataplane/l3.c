@@ -56,31 +56,6 @@ bool dp_l3_icmp_source(bool v6, const uint8_t *to, uint8_t port, uint8_t *source
 	return true;
 }
 
-static bool addr_matches(
-	const struct dp_l3_listen *listen, uint8_t port, const struct abi_addr *addr) {
-	if (listen->any)
-		return dp_local_has(port, addr);
-	return memcmp(&listen->addr, addr, sizeof(*addr)) == 0;
-}
-
-bool dp_l3_listens_on(uint8_t port, const struct abi_addr *addr) {
-	for (uint32_t i = 0; i < dp_l3.nb_listens; i++) {
-		if (addr_matches(&dp_l3.listens[i], port, addr))
-			return true;
-	}
-	return false;
-}
-
-bool dp_l3_listens(uint8_t port, const struct abi_addr *addr, uint16_t udp_port) {
-	for (uint32_t i = 0; i < dp_l3.nb_listens; i++) {
-		// The port first: it is what tells most packets apart.
-		if (dp_l3.listens[i].port == udp_port &&
-			addr_matches(&dp_l3.listens[i], port, addr))
-			return true;
-	}
-	return false;
-}
-
 static int add_pool(const struct cfg_prefix *prefix, const struct cfg_addr *gateway) {
 	struct dp_l3_pool *pool = &dp_l3.pools[dp_l3.nb_pools];
 	unsigned len = prefix->addr.family == AF_INET6 ? 16 : 4;

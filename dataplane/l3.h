@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "dataplane/abi/abi.h"
+#include "dataplane/table/local.h"
 #include "yang/config.h"
 
 #define DP_L3_POOLS_MAX 64u
@@ -47,6 +48,28 @@ bool dp_l3_is_gateway(bool v6, const uint8_t *addr);
 // else any of ours in the family. False: we have none.
 bool dp_l3_icmp_source(bool v6, const uint8_t *to, uint8_t port, uint8_t *source);
 
+static inline bool dp_l3_listen_is(
+	const struct dp_l3_listen *listen, uint8_t port, const struct abi_addr *addr) {
+	if (listen->any)
+		return dp_local_has(port, addr);
+	return __builtin_memcmp(&listen->addr, addr, sizeof(*addr)) == 0;
+}
+
 // May datagrams to this address (on `port`) and UDP port (network byte order) be the VPN's?
-bool dp_l3_listens_on(uint8_t port, const struct abi_addr *addr);
-bool dp_l3_listens(uint8_t port, const struct abi_addr *addr, uint16_t udp_port);
+static inline bool dp_l3_listens_on(uint8_t port, const struct abi_addr *addr) {
+	for (uint32_t i = 0; i < dp_l3.nb_listens; i++) {
+		if (dp_l3_listen_is(&dp_l3.listens[i], port, addr))
+			return true;
+	}
+	return false;
+}
+
+static inline bool dp_l3_listens(uint8_t port, const struct abi_addr *addr, uint16_t udp_port) {
+	for (uint32_t i = 0; i < dp_l3.nb_listens; i++) {
+		// The port first: it is what tells most packets apart.
+		if (dp_l3.listens[i].port == udp_port &&
+			dp_l3_listen_is(&dp_l3.listens[i], port, addr))
+			return true;
+	}
+	return false;
+}

@@ -78,6 +78,12 @@ int link_set_mac(const char *ifname, const struct rte_ether_addr *mac) {
 	return if_ioctl(SIOCSIFHWADDR, ifname, &ifr);
 }
 
+int link_set_queue(const char *ifname, unsigned packets) {
+	struct ifreq ifr = {.ifr_qlen = (int)packets};
+
+	return if_ioctl(SIOCSIFTXQLEN, ifname, &ifr);
+}
+
 int link_set(const char *ifname, uint16_t mtu, bool noarp, bool up) {
 	struct ifreq ifr = {.ifr_mtu = mtu};
 	int ret = mtu != 0 ? if_ioctl(SIOCSIFMTU, ifname, &ifr) : 0;

@@ -19,43 +19,58 @@
 #include <urcu-qsbr.h>
 
 #include "dataplane/graph.h"
+#include "dataplane/pace.h"
 #include "dataplane/port.h"
+#include "dataplane/stream/stream.h"
 #include "dataplane/table/session_timers.h"
 
 #define IDLE_LOOPS 64u
+#define IDLE_LOOPS_FDS 4u // when every source has a descriptor: a look costs what a sleep costs
 #define SLEEP_MIN_NS 20000u
 #define SLEEP_MAX_NS 300000u
 #define SLEEP_FDS_NS 10000000u // when every source has a descriptor: as long as timers allow
+#define SLEEP_DUE_NS 1000000u // when a stream waits for what no descriptor announces
 #define TIMER_HZ 100u
 
 struct idle {
 	unsigned loops; // empty ones in a row
+	unsigned loops_max; // before it sleeps
+	struct dp_pace pace;
 	uint32_t sleep_ns; // next sleep
-	uint32_t sleep_max_ns;
+	uint32_t sleep_min_ns, sleep_max_ns;
 	struct pollfd *fds; // [0] is the wake-up
 	nfds_t nb_fds;
 };
 
 static int idle_init(struct idle *idle, const struct dp_lcore *self) {
-	idle->sleep_max_ns = SLEEP_FDS_NS;
-	idle->sleep_ns = SLEEP_MIN_NS;
-	idle->fds = calloc(self->nb_rxqs + 1, sizeof(*idle->fds));
+	idle->sleep_min_ns = idle->sleep_max_ns = SLEEP_FDS_NS;
+	idle->loops_max = IDLE_LOOPS_FDS;
+	idle->fds = calloc(self->nb_rxqs + 2, sizeof(*idle->fds));
 	if (idle->fds == NULL)
 		return -ENOMEM;
 	idle->fds[idle->nb_fds++] = (struct pollfd){.fd = self->wake_fd, .events = POLLIN};
+	if (dp_nb_streamers == 0)
+		idle->fds[idle->nb_fds++] = (struct pollfd){
+			.fd = dp_stream_poll_fd(), .events = POLLIN};
 	for (unsigned i = 0; i < self->nb_rxqs; i++) {
 		int fd = dp_port_rxq_fd(&self->rxqs[i], self);
 
 		if (fd >= 0)
 			idle->fds[idle->nb_fds++] = (struct pollfd){.fd = fd, .events = POLLIN};
-		else
+		else {
+			idle->sleep_min_ns = SLEEP_MIN_NS;
 			idle->sleep_max_ns = SLEEP_MAX_NS;
+			idle->loops_max = IDLE_LOOPS;
+		}
 	}
+	idle->sleep_ns = idle->sleep_min_ns;
 	return 0;
 }
 
 static void idle_sleep(struct idle *idle, struct dp_lcore *self) {
-	struct timespec timeout = {.tv_nsec = idle->sleep_ns};
+	bool due = dp_nb_streamers == 0 && dp_stream_due();
+	struct timespec timeout = {
+		.tv_nsec = due ? RTE_MIN(idle->sleep_ns, SLEEP_DUE_NS) : idle->sleep_ns};
 	eventfd_t bells;
 
 	atomic_store_explicit(&self->sleeping, 1, memory_order_seq_cst);
@@ -71,11 +86,17 @@ static void idle_sleep(struct idle *idle, struct dp_lcore *self) {
 	idle->sleep_ns = RTE_MIN(idle->sleep_ns * 2, idle->sleep_max_ns);
 }
 
-static void idle_step(struct idle *idle, struct dp_lcore *self) {
-	if (self->work > 0) {
+static void idle_step(struct idle *idle, struct dp_lcore *self, bool busy) {
+	if (busy) {
 		idle->loops = 0;
-		idle->sleep_ns = SLEEP_MIN_NS;
-	} else if (dp_idle_busy || ++idle->loops < IDLE_LOOPS) {
+		idle->sleep_ns = idle->sleep_min_ns;
+	} else if (dp_idle_busy) {
+		rte_pause();
+	} else if (idle->pace.hot) {
+		urcu_qsbr_thread_offline();
+		dp_pace_sleep();
+		urcu_qsbr_thread_online();
+	} else if (++idle->loops < idle->loops_max) {
 		rte_pause();
 	} else {
 		idle_sleep(idle, self);
@@ -92,8 +113,8 @@ static void run_messages(struct dp_lcore *self) {
 	}
 }
 
-static void account(struct abi_worker_stats *stats, uint64_t cycles, uint64_t work) {
-	uint64_t *c = work > 0 ? &stats->cycles_busy : &stats->cycles_idle;
+static void account(struct abi_worker_stats *stats, uint64_t cycles, bool busy, uint64_t work) {
+	uint64_t *c = busy ? &stats->cycles_busy : &stats->cycles_idle;
 
 	__atomic_store_n(c, *c + cycles, __ATOMIC_RELAXED);
 	__atomic_store_n(&stats->packets, stats->packets + work, __ATOMIC_RELAXED);
@@ -104,13 +125,18 @@ int dp_poll_loop(struct dp_lcore *self) {
 	const uint64_t timer_cycles = dp_tsc_hz / TIMER_HZ;
 	uint64_t now = rte_rdtsc(), before = now, next_timer = now;
 	struct idle idle = {0};
-	int ret = idle_init(&idle, self);
+	int ret = dp_nb_streamers == 0 ? dp_stream_join(self) : 0;
 
 	if (ret != 0)
 		return ret;
+	ret = idle_init(&idle, self);
+	if (ret != 0)
+		goto out;
 	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
 	urcu_qsbr_register_thread();
 	while (!atomic_load_explicit(&dp_stop, memory_order_relaxed)) {
+		bool busy;
+
 		self->work = 0;
 		run_messages(self);
 		rte_graph_walk(self->graph);
@@ -118,14 +144,21 @@ int dp_poll_loop(struct dp_lcore *self) {
 			dp_session_timers(self, now);
 			next_timer = now + timer_cycles;
 		}
+		busy = self->work > 0;
+		if (dp_nb_streamers == 0)
+			busy |= dp_stream_poll(now, !busy);
 		urcu_qsbr_quiescent_state();
 		// The time of a loop that worked is busy; the sleep after an empty one is idle.
-		idle_step(&idle, self);
+		dp_pace_count(&idle.pace, now, dp_tsc_hz, self->work);
+		idle_step(&idle, self, busy);
 		now = rte_rdtsc();
-		account(self->stats, now - before, self->work);
+		account(self->stats, now - before, busy, self->work);
 		before = now;
 	}
 	urcu_qsbr_unregister_thread();
 	free(idle.fds);
-	return 0;
+out:
+	if (dp_nb_streamers == 0)
+		dp_stream_leave();
+	return ret;
 }

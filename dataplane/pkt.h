@@ -6,6 +6,7 @@
 
 #include "dataplane/abi/abi.h"
 
+struct dp_dtls;
 struct dp_session;
 
 // Frame types of CSTP and AnyConnect DTLS (protocol.md 3.3); the same numbers in both framings.
@@ -31,20 +32,25 @@ enum dp_resume {
 };
 
 // Private area. Field owners in brackets.
+// The first line is all that most packets on their way to a client need.
 struct dp_pkt {
-	struct dp_session *session; // [dtls-decode, stream, l3-forward]
-	struct abi_sid sid; // [with session]: checked again after a change of lcore
+	struct dp_session
+		*session; // [dtls-decode, l3-forward, handoff-rx]: NULL: it ended on the way
+	struct abi_sid sid; // [with session, stream]: who it is after a change of lcore
+	union {
+		const void *adjacency; // struct dp_route: the way to the LAN [l3-forward]
+		struct dp_dtls *dtls; // whose record it is, with `session` [dtls-encode]
+	};
+	uint64_t seq; // DTLS record sequence number with epoch [dtls-decode/encode]
 	uint8_t frame; // enum dp_frame [dtls-decode, stream, tunnel-out]
 	uint8_t resume; // enum dp_resume [whoever hands off]
 	uint8_t from_stream; // 1: arrived in the TLS stream [stream]
 	uint8_t port; // index into dp_ports of the port it came from or goes to
 	uint16_t worker; // that received a handshake datagram [punt-control]
-	uint64_t seq; // DTLS record sequence number with epoch [dtls-decode/encode]
-	struct abi_tuple tuple; // outer addresses [classify, dtls-encode]
-	const void *adjacency; // struct dp_route: the way to the LAN [l3-forward]
+	uint16_t icmp_mtu; // with ICMP_TOO_BIG, bytes
 	uint8_t l3_flags; // DP_L3_* [l3-input, icmp-error, icmp-local]
 	uint8_t icmp_kind; // enum icmp_kind: what icmp-error is to say [l3-forward, lan-output]
-	uint16_t icmp_mtu; // with ICMP_TOO_BIG, bytes
+	struct abi_tuple tuple __attribute__((aligned(64))); // outer addresses [classify]
 } __attribute__((aligned(64)));
 
 #define DP_L3_LOCAL 1u // made here, not forwarded: no hop is taken off

@@ -51,7 +51,7 @@ uint16_t dp_port_rx(struct dp_port *port, struct dp_lcore *self, uint16_t queue,
 
 uint16_t dp_port_tx(
 	struct dp_port *port, struct dp_lcore *self, struct rte_mbuf **pkts, uint16_t n) {
-	switch (port->io) {
+	switch (port->tx_io) {
 	case DP_IO_TAP:
 		return tap_tx(&port->wire[self->number], pkts, n);
 	case DP_IO_PACKET:
@@ -183,7 +183,7 @@ static int lan_tap_open(struct dp_port *port, const struct cfg *cfg) {
 		return -ENOMEM;
 	ret = tap_open(port, port->wire, NULL);
 	port->peer_mac = port->mac;
-	port->io = DP_IO_TAP;
+	port->io = port->tx_io = DP_IO_TAP;
 	port->nb_rxq = port->nb_txq = (uint16_t)dp_nb_workers;
 	strcpy(port->driver, "tap");
 	return ret;
@@ -215,7 +215,7 @@ static int names_set(struct dp_port *port) {
 }
 
 static bool has_own_txq(const struct dp_port *port, unsigned worker) {
-	return port->io != DP_IO_ETHDEV || worker < port->nb_txq;
+	return port->tx_io != DP_IO_ETHDEV || worker < port->nb_txq;
 }
 
 static int txqs_assign(struct dp_port *port) {
@@ -331,6 +331,7 @@ static void stats_ethdev(const struct dp_port *port, struct abi_port_stats *out)
 	out->tx_dropped = stats.oerrors;
 }
 
+// Reception and transmission are counted here as far as they go by descriptors.
 static void stats_fdqs(const struct dp_port *port, struct abi_port_stats *out) {
 	struct abi_port_stats sum = {0};
 
@@ -344,12 +345,16 @@ static void stats_fdqs(const struct dp_port *port, struct abi_port_stats *out) {
 		sum.rx_errors += fdq->rx_errors;
 		sum.tx_dropped += fdq->tx_dropped;
 	}
-	out->rx_packets = sum.rx_packets;
-	out->rx_bytes = sum.rx_bytes;
-	out->tx_packets = sum.tx_packets;
-	out->tx_bytes = sum.tx_bytes;
-	out->rx_errors = sum.rx_errors;
-	out->tx_dropped = sum.tx_dropped;
+	if (port->io != DP_IO_ETHDEV) {
+		out->rx_packets = sum.rx_packets;
+		out->rx_bytes = sum.rx_bytes;
+		out->rx_errors = sum.rx_errors;
+	}
+	if (port->tx_io != DP_IO_ETHDEV) {
+		out->tx_packets = sum.tx_packets;
+		out->tx_bytes = sum.tx_bytes;
+		out->tx_dropped = sum.tx_dropped;
+	}
 }
 
 static bool link_up(const struct dp_port *port) {
@@ -374,7 +379,7 @@ static void stats_port(struct dp_port *port, struct abi_port_stats *out) {
 	out->mtu = port->mtu;
 	if (port->io == DP_IO_ETHDEV)
 		stats_ethdev(port, out);
-	else
+	if (port->wire != NULL)
 		stats_fdqs(port, out);
 }
 

@@ -9,6 +9,8 @@
 //   shared     AF_XDP, else AF_PACKET          the NIC itself, which the kernel goes on serving
 //   tap        the TAP                         the TAP's other end
 //
+// AF_XDP without zero copy receives by AF_XDP and sends by AF_PACKET, which takes super-packets.
+//
 // TAPs are plain descriptors with one queue a worker: net_tap raises a real-time signal for every
 // packet, and needs a second DPDK port for each twin.
 #pragma once
@@ -35,7 +37,7 @@
 // How packets reach the wire; chosen at boot.
 enum dp_port_io {
 	DP_IO_ETHDEV,
-	DP_IO_TAP, // `wire`: read and write, a packet a call
+	DP_IO_TAP, // `wire`: read and write, a packet or super-packet a call
 	DP_IO_PACKET, // `wire`: AF_PACKET sockets, recvmmsg and sendmmsg
 };
 
@@ -45,7 +47,8 @@ struct dp_port {
 	uint8_t index; // in dp_ports
 	uint8_t role; // enum cfg_port_role
 	uint8_t mode; // enum cfg_port_mode
-	uint8_t io; // enum dp_port_io
+	uint8_t io; // enum dp_port_io: how it receives
+	uint8_t tx_io; // enum dp_port_io: how it sends
 	uint32_t flags; // DP_PORT_*
 	uint16_t port_id; // DPDK's number, or DP_PORT_NONE
 	uint16_t nb_rxq, nb_txq;
@@ -54,7 +57,7 @@ struct dp_port {
 	struct rte_ether_addr mac; // ours: destination of frames to us, source of frames from us
 	struct rte_ether_addr peer_mac; // DP_PORT_NOARP: where every frame goes
 	int rxq_fd; // DP_IO_ETHDEV: the driver's own descriptor to sleep on, -1: none
-	struct dp_fdq *wire; // DP_IO_TAP and DP_IO_PACKET: one a worker
+	struct dp_fdq *wire; // DP_IO_TAP and DP_IO_PACKET, either way: one a worker
 	struct dp_fdq *twin; // DP_PORT_HAS_TWIN: one a worker
 	uint16_t *txq_of; // by worker number: its transmit queue, or DP_PORT_NONE
 	uint16_t tx_worker; // the worker that transmits for those that have no queue
@@ -71,8 +74,8 @@ struct dp_port {
 // needed. That worker alone uses it; its counters stand in for a device's.
 struct dp_fdq {
 	int fd;
-	unsigned nb_spare;
-	struct rte_mbuf *spare[DP_BURST]; // empty packets for the next reception
+	unsigned joins; // GSO_*: what the other side takes as super-packets
+	struct fdq_rx *rx; // what reception keeps
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes, rx_errors, tx_dropped;
 } __attribute__((aligned(64)));
 

@@ -127,7 +127,7 @@ int ethdev_open(struct dp_port *port, const char *devargs) {
 		port_error(port, "there is no device %s for DPDK: %s", devargs, strerror(-ret));
 		return ret;
 	}
-	port->io = DP_IO_ETHDEV;
+	port->io = port->tx_io = DP_IO_ETHDEV;
 	ret = configure(port);
 	if (ret == 0)
 		ret = rte_eth_dev_start(port->port_id);

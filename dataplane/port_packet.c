@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Opens AF_PACKET sockets: for shared ports without AF_XDP, and for dedicated kernel interfaces.
+// Opens AF_PACKET sockets: for shared ports without AF_XDP, for dedicated kernel interfaces, and to
+// send on AF_XDP ports that would have to copy anyway.
+//
+// They send through the queueing discipline: only what goes that way is cut where the device does
+// not cut super-packets itself.
 //
 // One socket a worker, joined in a fanout group that spreads by flow. The sockets are bound only
 // once their filter is there, so that nothing else ever gets in.
@@ -12,6 +16,7 @@
 #include <unistd.h>
 
 #include "dataplane/port_priv.h"
+#include "dataplane/proto/gso.h"
 
 #define BUFFER_BYTES (4 << 20) // socket buffers
 
@@ -31,8 +36,6 @@ static int socket_options(int fd, const struct sock_fprog *filter) {
 		ret = option(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
 	if (ret == 0)
 		ret = option(fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-	if (ret == 0)
-		ret = option(fd, SOL_PACKET, PACKET_QDISC_BYPASS, 1);
 	// Larger than net.core.rmem_max with CAP_NET_ADMIN; without it what the limit allows.
 	if (option(fd, SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES) != 0)
 		option(fd, SOL_SOCKET, SO_RCVBUF, BUFFER_BYTES);
@@ -41,11 +44,12 @@ static int socket_options(int fd, const struct sock_fprog *filter) {
 	return ret;
 }
 
-static int socket_open(
-	const struct dp_port *port, unsigned ifindex, const struct sock_fprog *filter) {
+// `protocol` 0: nothing is received.
+static int socket_open(const struct dp_port *port, unsigned ifindex, uint16_t protocol,
+	const struct sock_fprog *filter) {
 	struct sockaddr_ll addr = {
 		.sll_family = AF_PACKET,
-		.sll_protocol = htons(ETH_P_ALL),
+		.sll_protocol = htons(protocol),
 		.sll_ifindex = (int)ifindex,
 	};
 	// Group number: unique to the process and port among those of the namespace. All fragments
@@ -58,7 +62,7 @@ static int socket_open(
 	ret = socket_options(fd, filter);
 	if (ret == 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) != 0)
 		ret = -errno;
-	if (ret == 0 && dp_nb_workers > 1)
+	if (ret == 0 && protocol != 0 && dp_nb_workers > 1)
 		ret = option(fd, SOL_PACKET, PACKET_FANOUT, group);
 	if (ret != 0) {
 		close(fd);
@@ -67,14 +71,15 @@ static int socket_open(
 	return fd;
 }
 
-int packet_open(struct dp_port *port, const char *ifname, const struct sock_fprog *filter) {
+static int sockets_open(struct dp_port *port, const char *ifname, uint16_t protocol,
+	const struct sock_fprog *filter) {
 	unsigned ifindex = if_nametoindex(ifname);
 
 	port->wire = fdq_alloc();
 	if (port->wire == NULL)
 		return -ENOMEM;
 	for (unsigned i = 0; i < dp_nb_workers; i++) {
-		int fd = socket_open(port, ifindex, filter);
+		int fd = socket_open(port, ifindex, protocol, filter);
 
 		if (fd < 0) {
 			port_error(port, "cannot open a packet socket on %s: %s", ifname,
@@ -82,9 +87,24 @@ int packet_open(struct dp_port *port, const char *ifname, const struct sock_fpro
 			return fd;
 		}
 		port->wire[i].fd = fd;
+		port->wire[i].joins = GSO_TCP | GSO_UDP;
 	}
+	port->tx_io = DP_IO_PACKET;
+	port->flags |= DP_PORT_TX_UDP_CKSUM;
+	return 0;
+}
+
+int packet_open(struct dp_port *port, const char *ifname, const struct sock_fprog *filter) {
+	int ret = sockets_open(port, ifname, ETH_P_ALL, filter);
+
+	if (ret != 0)
+		return ret;
 	port->io = DP_IO_PACKET;
 	port->nb_rxq = port->nb_txq = (uint16_t)dp_nb_workers;
 	strcpy(port->driver, "af_packet");
 	return 0;
+}
+
+int packet_open_tx(struct dp_port *port, const char *ifname) {
+	return sockets_open(port, ifname, 0, NULL);
 }

@@ -10,7 +10,7 @@
 void port_error(const struct dp_port *port, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-// port_fd.c: descriptors. fdq_alloc gives one a worker, fd -1.
+// port_fd.c, port_fd_tx.c: descriptors. fdq_alloc gives one a worker, fd -1.
 struct dp_fdq *fdq_alloc(void);
 void fdq_free(struct dp_fdq *fdqs); // closes; NULL is allowed
 uint16_t tap_rx(struct dp_fdq *fdq, struct rte_mbuf **pkts, uint16_t n);
@@ -25,6 +25,8 @@ int tap_open(struct dp_port *port, struct dp_fdq *fdqs, const struct rte_ether_a
 // port_packet.c: AF_PACKET sockets on interface `ifname`, one a worker, sharing what passes
 // `filter` (NULL: everything) by flow. 0 or -errno, the error was printed.
 int packet_open(struct dp_port *port, const char *ifname, const struct sock_fprog *filter);
+// The same, only to send.
+int packet_open_tx(struct dp_port *port, const char *ifname);
 // port_filter.c: lets through what a shared port is for: UDP to the listening ports and fragments of UDP.
 // The program is static, valid until the next call.
 const struct sock_fprog *packet_filter(const struct cfg *cfg);
@@ -65,6 +67,7 @@ int link_set(const char *ifname, uint16_t mtu, bool noarp, bool up); // mtu 0: a
 // returned lives; -EADDRINUSE: it has it already.
 int link_claim(const char *ifname);
 int link_set_mac(const char *ifname, const struct rte_ether_addr *mac);
+int link_set_queue(const char *ifname, unsigned packets); // that wait to be sent
 // Lets the kernel take packets whose source is an address of its own: ICMP errors that we make in
 // the name of the gateway, which is the kernel's when it stands at the other end of a TAP.
 int link_accept_local(const char *ifname);

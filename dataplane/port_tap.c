@@ -11,9 +11,18 @@
 #include <unistd.h>
 
 #include "dataplane/port_priv.h"
+#include "dataplane/proto/gso.h"
+
+// What waits for a worker that is busy, or was put off its CPU, for some milliseconds.
+#define QUEUE_PACKETS 4096u
+
+#ifndef TUN_F_USO4 // Linux 6.2
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
 
 static int queue_open(const char ifname[static IFNAMSIZ]) {
-	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+	struct ifreq ifr = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
 	int fd;
 
 	if (dp_nb_workers > 1)
@@ -31,6 +40,16 @@ static int queue_open(const char ifname[static IFNAMSIZ]) {
 	return fd;
 }
 
+// Checksums and super-packets that the kernel may leave to us, as far as it can. What it can leave to
+// us it takes from us.
+static unsigned offloads_set(int fd) {
+	const unsigned long tcp = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
+
+	if (ioctl(fd, TUNSETOFFLOAD, tcp | TUN_F_USO4 | TUN_F_USO6) == 0)
+		return GSO_TCP | GSO_UDP;
+	return ioctl(fd, TUNSETOFFLOAD, tcp) == 0 ? GSO_TCP : 0;
+}
+
 static int queues_open(struct dp_port *port, struct dp_fdq *fdqs) {
 	for (unsigned i = 0; i < dp_nb_workers; i++) {
 		int fd = queue_open(port->kernel_if);
@@ -41,6 +60,7 @@ static int queues_open(struct dp_port *port, struct dp_fdq *fdqs) {
 			return fd;
 		}
 		fdqs[i].fd = fd;
+		fdqs[i].joins = offloads_set(fd);
 	}
 	return 0;
 }
@@ -66,6 +86,8 @@ int tap_open(struct dp_port *port, struct dp_fdq *fdqs, const struct rte_ether_a
 		return ret;
 	if (mac != NULL)
 		ret = link_set_mac(port->kernel_if, mac);
+	if (ret == 0)
+		ret = link_set_queue(port->kernel_if, QUEUE_PACKETS);
 	if (ret == 0)
 		ret = link_set(port->kernel_if, port->mtu, port->flags & DP_PORT_NOARP, true);
 	if (ret == 0 && (port->flags & DP_PORT_POINT_TO_HOST))

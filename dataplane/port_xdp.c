@@ -10,6 +10,7 @@
 #include <ifaddrs.h>
 #include <limits.h>
 #include <linux/if_link.h>
+#include <linux/if_xdp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,15 +23,20 @@
 
 #include <rte_mempool.h>
 
+#include "dataplane/ctl/count.h"
 #include "dataplane/port_priv.h"
 #include "dataplane/xdp/steer.h"
 
 #define OUR_PROGRAMS "penstock_" // prefix of their names
 #define MAPS_MAX 8u
+#define HANDSHAKES_AT_ONCE 1024u
+#define SOCKETS_MAX (ABI_PORTS_MAX * STEER_QUEUES)
 
 // Steering state of one shared port.
 struct xdp_steer {
 	int hosts_fd; // vpn_hosts
+	int bucket_fd; // vpn_bucket
+	uint64_t shed; // handshakes that the program dropped and that are counted
 	bool follow; // local addresses are followed; else the configured ones
 	unsigned nb_hosts;
 	struct steer_host hosts[STEER_HOSTS];
@@ -177,13 +183,35 @@ static unsigned local_hosts(struct steer_host *hosts, unsigned max) {
 	return n;
 }
 
+// Counts what the program dropped since the last time.
+static void count_shed(struct xdp_steer *steer) {
+	struct steer_bucket *buckets;
+	int cpus = libbpf_num_possible_cpus();
+	const uint32_t zero = 0;
+	uint64_t shed = 0;
+
+	buckets = cpus > 0 ? calloc((size_t)cpus, sizeof(*buckets)) : NULL;
+	if (buckets == NULL)
+		return;
+	if (bpf_map_lookup_elem(steer->bucket_fd, &zero, buckets) == 0) {
+		for (int i = 0; i < cpus; i++)
+			shed += buckets[i].shed;
+		ctl_count(ABI_C_drop_punt_rate, shed - steer->shed);
+		steer->shed = shed;
+	}
+	free(buckets);
+}
+
 void xdp_refresh(struct dp_port *port) {
 	static struct steer_host now[STEER_HOSTS];
 	struct xdp_steer *steer = steers[port->index];
 	const uint8_t one = 1;
 	unsigned n;
 
-	if (steer == NULL || !steer->follow)
+	if (steer == NULL)
+		return;
+	count_shed(steer);
+	if (!steer->follow)
 		return;
 	n = local_hosts(now, STEER_HOSTS);
 	if (n == 0)
@@ -216,16 +244,34 @@ static int fill_ports(unsigned ifindex, const struct cfg *cfg) {
 	return ret;
 }
 
+// Per CPU, because any may get all of a flood. A quarter more than what workers let through, so
+// that theirs is the limit that holds; half of the buffers of a receive queue at once.
+static int fill_limit(unsigned ifindex, const struct cfg *cfg) {
+	uint64_t rate = RTE_MAX((uint64_t)cfg->dataplane.handshake_rate * 5 / 4, UINT64_C(1));
+	struct steer_limit limit = {.cost_ns = RTE_MAX(1000000000 / rate, UINT64_C(1))};
+	int fd = find_map(ifindex, "vpn_limit"), ret;
+	const uint32_t zero = 0;
+
+	if (fd < 0)
+		return fd;
+	limit.credit_max_ns = HANDSHAKES_AT_ONCE * limit.cost_ns;
+	ret = bpf_map_update_elem(fd, &zero, &limit, BPF_ANY) == 0 ? 0 : -errno;
+	close(fd);
+	return ret;
+}
+
 static int fill_hosts(struct dp_port *port, unsigned ifindex, const struct cfg *cfg) {
 	struct xdp_steer *steer = calloc(1, sizeof(*steer));
 	const uint8_t one = 1;
 
 	if (steer == NULL)
 		return -ENOMEM;
+	steer->hosts_fd = steer->bucket_fd = -1;
 	steers[port->index] = steer;
 	steer->hosts_fd = find_map(ifindex, "vpn_hosts");
-	if (steer->hosts_fd < 0)
-		return steer->hosts_fd;
+	steer->bucket_fd = find_map(ifindex, "vpn_bucket");
+	if (steer->hosts_fd < 0 || steer->bucket_fd < 0)
+		return RTE_MIN(steer->hosts_fd, steer->bucket_fd);
 	for (size_t i = 0; i < cfg->nb_listen; i++) {
 		const struct cfg_listen *listen = &cfg->listen[i];
 		struct steer_host host;
@@ -244,33 +290,60 @@ static int fill_hosts(struct dp_port *port, unsigned ifindex, const struct cfg *
 	return 0;
 }
 
-// The driver's socket, for sleeping on it: the only AF_XDP socket that was not there before.
-static int find_socket(const struct dp_port *port) {
+static bool is_xdp_socket(int fd) {
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 && domain == AF_XDP;
+}
+
+// The process's AF_XDP sockets; their number.
+static unsigned xdp_sockets(int *fds, unsigned max) {
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *entry;
-	int found = -1;
+	unsigned n = 0;
 
-	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		int fd = atoi(entry->d_name), domain = 0;
-		socklen_t len = sizeof(domain);
-		bool known = false;
+	while (dir != NULL && n < max && (entry = readdir(dir)) != NULL) {
+		int fd = atoi(entry->d_name);
 
-		if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) != 0 || domain != AF_XDP)
-			continue;
-		for (unsigned i = 0; i < ABI_PORTS_MAX; i++)
-			known |= &dp_ports[i] != port && dp_ports[i].rxq_fd == fd;
-		if (!known)
-			found = fd;
+		if (entry->d_name[0] != '.' && is_xdp_socket(fd))
+			fds[n++] = fd;
 	}
 	if (dir != NULL)
 		closedir(dir);
-	return found;
+	return n;
+}
+
+// The driver tells nobody about its sockets: they are those that were not there before. -1: none.
+static int new_socket(const int *before, unsigned nb_before) {
+	int fds[SOCKETS_MAX];
+	unsigned n = xdp_sockets(fds, SOCKETS_MAX);
+
+	for (unsigned i = 0; i < n; i++) {
+		bool known = false;
+
+		for (unsigned k = 0; k < nb_before; k++)
+			known |= before[k] == fds[i];
+		if (!known)
+			return fds[i];
+	}
+	return -1;
+}
+
+static bool is_zero_copy(int fd) {
+	struct xdp_options options = {.flags = 0};
+	socklen_t len = sizeof(options);
+
+	return fd >= 0 && getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &len) == 0 &&
+		(options.flags & XDP_OPTIONS_ZEROCOPY);
 }
 
 static int steer_init(struct dp_port *port, const char *ifname, const struct cfg *cfg) {
 	unsigned ifindex = if_nametoindex(ifname);
 	int ret = fill_ports(ifindex, cfg);
 
+	if (ret == 0)
+		ret = fill_limit(ifindex, cfg);
 	return ret != 0 ? ret : fill_hosts(port, ifindex, cfg);
 }
 
@@ -307,6 +380,33 @@ static const char *reason(int ret) {
 	}
 }
 
+// With zero copy the driver's own rings are the fastest way, and busy polling spares interrupts.
+// Where the kernel copies, it has filled our ring in the interrupt already, so that there is nothing
+// to poll it for; and it sends one frame after the other, where a packet socket takes super-packets.
+static int driver_open(struct dp_port *port, const char *ifname, const char *devargs) {
+	char copying[PATH_MAX + 160];
+	int before[SOCKETS_MAX], fd, ret;
+	unsigned nb_before = xdp_sockets(before, SOCKETS_MAX);
+
+	snprintf(copying, sizeof(copying), "%s,busy_budget=0", devargs);
+	ret = ethdev_open(port, copying);
+	if (ret != 0)
+		return ret;
+	fd = new_socket(before, nb_before);
+	if (is_zero_copy(fd)) {
+		ethdev_close(port);
+		ret = ethdev_open(port, devargs);
+		fd = new_socket(before, nb_before);
+	} else {
+		ret = packet_open_tx(port, ifname);
+	}
+	if (ret != 0)
+		xdp_close(port);
+	else if (port->nb_rxq == 1)
+		port->rxq_fd = fd;
+	return ret;
+}
+
 int xdp_open(struct dp_port *port, const char *ifname, const struct cfg *cfg) {
 	char object[PATH_MAX], devargs[PATH_MAX + 128];
 	int nb_queues = xdp_channels(ifname), ret = nb_queues < 0 ? nb_queues : check_pool();
@@ -322,11 +422,9 @@ int xdp_open(struct dp_port *port, const char *ifname, const struct cfg *cfg) {
 	}
 	snprintf(devargs, sizeof(devargs), "net_af_xdp%u,iface=%s,queue_count=%d,xdp_prog=%s",
 		port->index, ifname, nb_queues, object);
-	ret = ethdev_open(port, devargs);
+	ret = driver_open(port, ifname, devargs);
 	if (ret != 0)
 		return ret;
-	if (port->nb_rxq == 1)
-		port->rxq_fd = find_socket(port);
 	if (cfg != NULL)
 		ret = steer_init(port, ifname, cfg);
 	if (ret != 0) {
@@ -341,8 +439,14 @@ void xdp_close(struct dp_port *port) {
 
 	port->rxq_fd = -1;
 	ethdev_close(port);
+	if (port->io == DP_IO_ETHDEV) {
+		fdq_free(port->wire);
+		port->wire = NULL;
+	}
 	if (steer != NULL && steer->hosts_fd >= 0)
 		close(steer->hosts_fd);
+	if (steer != NULL && steer->bucket_fd >= 0)
+		close(steer->bucket_fd);
 	free(steer);
 	steers[port->index] = NULL;
 }

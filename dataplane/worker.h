@@ -29,9 +29,11 @@ struct dp_lcore {
 	_Atomic uint32_t sleeping; // worker sleeps in adaptive mode: wake by eventfd
 	int wake_fd;
 	struct rte_graph *graph; // packet workers
-	uint64_t work; // packets and messages of the present loop; nodes rx and handoff-rx count
 	struct dp_rxq *rxqs; // packet workers: what node rx polls
 	unsigned nb_rxqs;
+	// Packets and messages of the present loop; nodes rx and handoff-rx count. Written all the
+	// time, so on a line of its own: who hands packets over reads those above.
+	uint64_t work __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
 
 struct dp_port;

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// AEAD of records by DPDK cryptodev, in bursts. Used by the DTLS nodes and the stream lcores.
+// AEAD of records, in bursts. Used by the DTLS nodes and the stream lcores.
 //
-// One queue pair an lcore on one device a family of algorithms (AES-GCM, ChaCha20-Poly1305), the
-// ipsec-mb PMDs by default. Keys are made by the control thread, used by one lcore each way.
+// For each family of algorithms (AES-GCM, ChaCha20-Poly1305) a crypto device of the machine, with one
+// queue pair an lcore, else the CPU by ipsec-mb. Keys are made by the control thread, used by one
+// lcore each way.
 #pragma once
 
 #include <stdbool.h>
@@ -14,21 +15,26 @@
 
 #define DP_TAG_LEN 16u
 
-struct dp_key; // one direction of one channel: key schedule in the device's session
+struct dp_key; // one direction of one channel: a key schedule, or a device's session
 
-// Devices, session and operation pools for `nb_lcores` callers numbered 0.. (workers, then
-// streamers). 0 or -errno. Boot only.
+// For `nb_lcores` callers numbered 0.. (workers, then streamers) and at most `keys_max` keys of a
+// family. On the CPU keys take memory as they are made; for a device the sessions are reserved. 0 or
+// -errno. Boot only.
 int dp_crypto_init(unsigned nb_lcores, uint32_t keys_max);
+// The same without the CPU: by devices, virtual ones where the machine has none.
+int dp_crypto_init_devices(unsigned nb_lcores, uint32_t keys_max);
 void dp_crypto_fini(void);
 
 // Control thread only. aad_len: of every record under this key, 13 (TLS 1.2, DTLS 1.2) or 5 (TLS
-// 1.3), 16 at most. NULL with errno: EINVAL cipher, ENOSPC pool. The key bytes are not kept but in the
-// device's schedule, which is wiped when freed. Freeing NULL does nothing.
+// 1.3), 16 at most. NULL with errno: EINVAL cipher, ENOSPC too many, ENOMEM. The key bytes are not kept
+// but in the schedule, which is wiped when freed. Freeing NULL does nothing.
 struct dp_key *dp_key_new(
 	enum abi_cipher cipher, const uint8_t *key, bool encrypt, uint8_t aad_len);
 void dp_key_free(struct dp_key *key);
-// Starts to load the schedule's cache lines.
-void dp_key_prefetch(const struct dp_key *key);
+
+// Starts to load into the second-level cache what a record of `len` bytes needs of the key: for when
+// dp_crypto_run is called soon. A device's keys are left alone.
+void dp_key_prefetch(const struct dp_key *key, uint16_t len);
 
 // One record to protect or open in place.
 struct dp_crypt {

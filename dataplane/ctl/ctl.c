@@ -190,7 +190,9 @@ static void serve(const struct epoll_event *event) {
 	case CTL_BELL:
 		bell_clear(number);
 		break;
-	case CTL_PUNT: // cleared when it is processed
+	case CTL_PUNT:
+		eventfd_read(dp_punt_fd(), &bells);
+		break;
 	case CTL_STOP:
 		break;
 	}

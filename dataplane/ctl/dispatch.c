@@ -76,6 +76,7 @@ static int dtls_set(const struct abi_cmd *cmd) {
 static void run_update(struct dp_message *message) {
 	const struct update *update = message->arg;
 	struct dp_session *session = dp_session_get(update->sid);
+	struct dp_dtls *dtls;
 
 	if (session == NULL)
 		return;
@@ -83,6 +84,9 @@ static void run_update(struct dp_message *message) {
 	session->mtu = update->policy.mtu;
 	session->flags = (uint8_t)update->policy.flags;
 	session->started = rte_rdtsc(); // session_timeout_s is what is left from now on
+	dtls = atomic_load_explicit(&session->dtls, memory_order_acquire);
+	if (dtls != NULL)
+		dtls->outer.epoch = 0; // DSCP is in the headers
 }
 
 static void updates_free(void) {

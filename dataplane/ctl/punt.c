@@ -151,9 +151,7 @@ static void push(const struct rte_mbuf *m) {
 void dp_punt_process(void) {
 	struct rte_mbuf *pkts[BURST];
 	unsigned n;
-	eventfd_t bells;
 
-	eventfd_read(punt.fd, &bells);
 	while ((n = rte_ring_sc_dequeue_burst(punt.left, (void **)pkts, BURST, NULL)) > 0) {
 		for (unsigned i = 0; i < n; i++)
 			push(pkts[i]);

@@ -22,7 +22,7 @@ uint32_t dp_punt_rate(void);
 
 // Control thread: moves what workers left into the rings of the edges, chosen by the tuple.
 void dp_punt_process(void);
-int dp_punt_fd(void); // becomes readable when something is left after dp_punt_wait(true)
+int dp_punt_fd(void); // eventfd, rung when something is left after dp_punt_wait(true)
 bool dp_punt_wait(bool waiting); // false: something is there already (then do not sleep)
 
 struct abi_punt;

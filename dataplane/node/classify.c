@@ -38,44 +38,57 @@ static bool udp_checksum_unknown(const struct rte_mbuf *m) {
 	return (m->ol_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK) != RTE_MBUF_F_RX_L4_CKSUM_GOOD;
 }
 
-static unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m) {
-	struct dp_pkt *pkt = dp_pkt(m);
-	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
-	struct ip_info info;
+// A constant `v6` makes two functions of it.
+static inline __attribute__((always_inline)) unsigned wan_datagram(const struct dp_port *port,
+	struct rte_mbuf *m, const uint8_t *ip, const struct ip_info *info, bool v6) {
+	struct abi_tuple *tuple = &dp_pkt(m)->tuple;
 	struct udp_info udp;
 	uint16_t udp_port;
 
-	if (ip_parse(ip, m->data_len - ETH_HEADER, ip_checksum_unknown(m), &info) != IP_OK)
+	dp_addr_from(&tuple->local, v6, ip_destination(ip, v6 ? 6 : 4));
+	if (unlikely(ip_is_fragment(info))) {
+		// Which port it is for shows when it is whole.
+		return dp_l3_listens_on(port->index, &tuple->local) ? EDGE_OUTER_REASSEMBLE
+								    : EDGE_PUNT_KERNEL;
+	}
+	if (info->total_len - info->header_len < (int)UDP_HEADER)
+		return drop(ABI_C_drop_udp_bad);
+	memcpy(&udp_port, ip + info->header_len + 2, 2);
+	if (!dp_l3_listens(port->index, &tuple->local, udp_port))
+		return EDGE_PUNT_KERNEL;
+	// What is in the datagram proves itself: a checksum that is not in yet does no harm.
+	if (unlikely(!udp_parse(ip, info, udp_checksum_unknown(m), &udp)) &&
+		!(udp_checksum_is_partial(ip, info) && udp_parse(ip, info, false, &udp)))
+		return drop(ABI_C_drop_udp_bad);
+	if (unlikely(udp.source == 0))
+		return drop(ABI_C_drop_udp_bad);
+	dp_addr_from(&tuple->remote, v6, ip_source(ip, v6 ? 6 : 4));
+	tuple->local_port = udp.destination;
+	tuple->remote_port = udp.source;
+	tuple->reserved = 0;
+	m->data_off = (uint16_t)(m->data_off + ETH_HEADER + udp.payload); // one segment
+	m->pkt_len = m->data_len = udp.payload_len;
+	return EDGE_DTLS_DECODE;
+}
+
+static unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m) {
+	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
+	struct ip_info info;
+
+	if (ip_parse_quick(ip, m->data_len - ETH_HEADER, ip_checksum_unknown(m), &info) != IP_OK)
 		return drop(ABI_C_drop_ip_bad);
 	if (info.proto != IP_PROTO_UDP)
 		return EDGE_PUNT_KERNEL;
-	dp_addr_from(&pkt->tuple.local, info.version == 6, ip_destination(ip, info.version));
-	if (ip_is_fragment(&info)) {
-		// Which port it is for shows when it is whole.
-		return dp_l3_listens_on(port->index, &pkt->tuple.local) ? EDGE_OUTER_REASSEMBLE
-									: EDGE_PUNT_KERNEL;
-	}
-	if (info.total_len - info.header_len < (int)UDP_HEADER)
-		return drop(ABI_C_drop_udp_bad);
-	memcpy(&udp_port, ip + info.header_len + 2, 2);
-	if (!dp_l3_listens(port->index, &pkt->tuple.local, udp_port))
-		return EDGE_PUNT_KERNEL;
-	if (!udp_parse(ip, &info, udp_checksum_unknown(m), &udp) || udp.source == 0)
-		return drop(ABI_C_drop_udp_bad);
-	dp_addr_from(&pkt->tuple.remote, info.version == 6, ip_source(ip, info.version));
-	pkt->tuple.local_port = udp.destination;
-	pkt->tuple.remote_port = udp.source;
-	pkt->tuple.reserved = 0;
-	rte_pktmbuf_adj(m, ETH_HEADER + udp.payload);
-	rte_pktmbuf_trim(m, m->data_len - udp.payload_len);
-	return EDGE_DTLS_DECODE;
+	return info.version == 4 ? wan_datagram(port, m, ip, &info, false)
+				 : wan_datagram(port, m, ip, &info, true);
 }
 
 static bool is_solicitation(const uint8_t *ip, uint16_t len) {
 	return len > IP6_HEADER && ip[6] == IP_PROTO_ICMP6 && ip[IP6_HEADER] == 135;
 }
 
-static unsigned lan_ip(const struct dp_port *port, struct rte_mbuf *m, bool v6, bool group) {
+static inline __attribute__((always_inline)) unsigned lan_ip(
+	const struct dp_port *port, struct rte_mbuf *m, bool v6, bool group) {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
 	uint16_t len = m->data_len - ETH_HEADER;
 	struct abi_addr to;
@@ -89,12 +102,13 @@ static unsigned lan_ip(const struct dp_port *port, struct rte_mbuf *m, bool v6, 
 		if (group || dp_local_has(port->index, &to))
 			return EDGE_PUNT_KERNEL;
 		// What is never forwarded (link-local above all) is between host and kernel.
-		if (!ip_is_forwardable(ip_destination(ip, v6 ? 6 : 4), v6 ? 6 : 4))
+		if (v6 ? !ip_is_forwardable(ip + 24, 6) : !ip4_is_forwardable(ip_load32(ip + 16)))
 			return EDGE_PUNT_KERNEL;
 	} else if (group) {
 		return drop(ABI_C_drop_multicast);
 	}
-	rte_pktmbuf_adj(m, ETH_HEADER);
+	m->data_off += ETH_HEADER; // one segment, checked before
+	m->pkt_len = m->data_len = len;
 	return EDGE_L3_INPUT;
 }
 
@@ -119,14 +133,16 @@ static unsigned classify(struct rte_mbuf *m) {
 									  : EDGE_PUNT_KERNEL;
 	}
 	if (port->role == CFG_ROLE_LAN)
-		return lan_ip(port, m, type == ETH_TYPE_IP6, group);
+		return type == ETH_TYPE_IP4 ? lan_ip(port, m, false, group)
+					    : lan_ip(port, m, true, group);
 	return group ? EDGE_PUNT_KERNEL : wan_ip(port, m);
 }
 
 static uint16_t classify_process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
-	struct edge_run run = {.graph = graph, .node = node};
+	struct edge_run run;
 
+	edge_start(&run, graph, node);
 	for (uint16_t i = 0; i < n && i < PREFETCH; i++)
 		rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i], void *));
 	for (uint16_t i = 0; i < n; i++) {
@@ -140,12 +156,12 @@ static uint16_t classify_process(
 		}
 		unsigned edge = classify(m);
 
-		if (edge >= DROP)
+		if (unlikely(edge >= DROP))
 			dp_drop(&m, 1, (enum abi_counter)(edge - DROP));
 		else
 			edge_add(&run, edge, m);
 	}
-	edge_flush(&run);
+	edge_finish(&run, objs, n);
 	return n;
 }
 

@@ -31,7 +31,7 @@ struct burst {
 	uint64_t now;
 	struct dp_crypt ops[DP_BURST];
 	struct work work[DP_BURST];
-	unsigned n;
+	unsigned n, nb_opened;
 	struct rte_mbuf *away[DP_BURST]; // to other owners
 	unsigned nb_away;
 	struct rte_mbuf *rest[DP_BURST]; // further records of datagrams
@@ -78,10 +78,6 @@ static void split(struct burst *b, struct rte_mbuf *m, const uint8_t *src, const
 	rte_pktmbuf_trim(m, (uint16_t)(end - src));
 }
 
-static bool tuple_equal(const struct abi_tuple *a, const struct abi_tuple *b) {
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 // The channel that the record belongs to: the present one, or for some seconds the one before.
 static struct dp_dtls *channel_of(struct dp_session *session, const struct abi_tuple *tuple,
 	uint16_t epoch, struct dp_dtls **other) {
@@ -95,9 +91,9 @@ static struct dp_dtls *channel_of(struct dp_session *session, const struct abi_t
 		prev = NULL;
 	if (dtls == NULL || prev == NULL)
 		return dtls != NULL ? dtls : prev;
-	if (!tuple_equal(&prev->tuple, tuple))
+	if (!dp_tuple_equal(&prev->tuple, tuple))
 		return dtls;
-	if (!tuple_equal(&dtls->tuple, tuple))
+	if (!dp_tuple_equal(&dtls->tuple, tuple))
 		return prev;
 	*other = prev; // a new handshake from the same port: epochs do not tell them apart
 	return dtls;
@@ -137,6 +133,8 @@ static void enlist(struct burst *b, struct rte_mbuf *m, struct dp_session *sessi
 		return;
 	}
 	*work = (struct work){.session = session, .dtls = dtls, .type = record->type};
+	if (b->n > 0 && b->ops[b->n].key != b->ops[b->n - 1].key)
+		dp_key_prefetch(dtls->rx_key, m->data_len);
 	dp_pkt(m)->seq = record->seq;
 	if (other != NULL)
 		work->spare = copy_of(m, rte_pktmbuf_mtod(m, uint8_t *), m->data_len);
@@ -222,8 +220,9 @@ static void follow(struct burst *b, struct work *work, struct rte_mbuf *m, bool 
 
 	session->last_dtls_rx = b->now;
 	// an older one that arrives late must not take the channel back to where it came from
-	if (newest && !tuple_equal(&dtls->tuple, &dp_pkt(m)->tuple)) {
+	if (newest && !dp_tuple_equal(&dtls->tuple, &dp_pkt(m)->tuple)) {
 		dtls->tuple = dp_pkt(m)->tuple;
+		dtls->outer.epoch = 0;
 		dp_count(ABI_C_dtls_moved, 1);
 		tunnel_dtls_event(session, ABI_EVT_DTLS_MOVED, ABI_END_UNSPECIFIED, &dtls->tuple);
 	}
@@ -248,7 +247,7 @@ static void opened(struct burst *b, const struct dp_crypt *op, struct work *work
 		drop(m, ABI_C_drop_dtls_replay);
 		return;
 	}
-	dp_count(ABI_C_dtls_rx, 1);
+	b->nb_opened++;
 	session->last_rx = b->now;
 	if (dtls == atomic_load_explicit(&session->dtls, memory_order_relaxed))
 		follow(b, work, m, newest);
@@ -264,8 +263,9 @@ static void opened(struct burst *b, const struct dp_crypt *op, struct work *work
 		return;
 	}
 	dp_pkt(m)->frame = text[0];
-	rte_pktmbuf_adj(m, (uint16_t)(op->offset + 1));
-	rte_pktmbuf_trim(m, (uint16_t)(m->data_len - (op->len - 1)));
+	m->data_off = (uint16_t)(m->data_off + op->offset + 1); // one segment, checked before
+	m->data_len = (uint16_t)(op->len - 1);
+	m->pkt_len = m->data_len;
 	b->frames[b->nb_frames++] = m;
 }
 
@@ -276,8 +276,9 @@ static void open_all(struct burst *b) {
 		struct work *work = &b->work[i];
 		struct rte_mbuf *m = op->m;
 
-		if (op->ok) {
-			rte_pktmbuf_free(work->spare);
+		if (likely(op->ok)) {
+			if (unlikely(work->spare != NULL))
+				rte_pktmbuf_free(work->spare);
 			opened(b, op, work);
 		} else if (retry_previous(op, work)) {
 			rte_pktmbuf_free(m);
@@ -289,17 +290,42 @@ static void open_all(struct burst *b) {
 	}
 }
 
+// Starts to load what will be read of a session and of its channel's receiving half.
+static void prefetch(const struct rte_mbuf *m, struct dp_session *session) {
+	const uint8_t *record = rte_pktmbuf_mtod(m, const uint8_t *);
+	struct dp_dtls *dtls;
+
+	// another owner writes to its lines all the time: they stay there
+	if (session == NULL || session->owner != dp_self->number)
+		return;
+	dtls = atomic_load_explicit(&session->dtls, memory_order_relaxed);
+	rte_prefetch0(session->stats);
+	if (dtls == NULL)
+		return;
+	rte_prefetch0(&dtls->rx_key);
+	rte_prefetch0(&dtls->replay);
+	// the place of its number in the window; of what is no record, any place
+	rte_prefetch0(&dtls->replay.bits[(record[9] << 8 | record[10]) / 64 % DP_REPLAY_BLOCKS]);
+}
+
+// Datagrams of one client often follow each other: a tuple is looked up once for all of them.
 static void lookup(struct rte_mbuf **pkts, unsigned n, struct dp_session **sessions) {
 	const struct abi_tuple *tuples[DP_BURST];
+	struct dp_session *found[DP_BURST];
+	uint8_t of[DP_BURST];
+	unsigned nb = 0;
 
-	for (unsigned i = 0; i < n; i++)
-		tuples[i] = &dp_pkt(pkts[i])->tuple;
-	dp_session_lookup_bulk(tuples, n, sessions);
 	for (unsigned i = 0; i < n; i++) {
-		if (sessions[i] != NULL)
-			rte_prefetch0(
-				atomic_load_explicit(&sessions[i]->dtls, memory_order_relaxed));
-		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+		const struct abi_tuple *tuple = &dp_pkt(pkts[i])->tuple;
+
+		if (nb == 0 || !dp_tuple_equal(tuples[nb - 1], tuple))
+			tuples[nb++] = tuple;
+		of[i] = (uint8_t)(nb - 1);
+	}
+	dp_session_lookup_bulk(tuples, nb, found);
+	for (unsigned i = 0; i < n; i++) {
+		sessions[i] = found[of[i]];
+		prefetch(pkts[i], sessions[i]);
 	}
 }
 
@@ -310,12 +336,13 @@ static unsigned run(
 	struct burst b;
 
 	b.now = rte_rdtsc();
-	b.n = b.nb_away = b.nb_rest = 0;
+	b.n = b.nb_opened = b.nb_away = b.nb_rest = 0;
 	b.nb_frames = b.nb_punts = 0;
 	lookup(pkts, n, sessions);
 	for (unsigned i = 0; i < n; i++)
 		sort(&b, pkts[i], sessions[i]);
 	open_all(&b);
+	dp_count(ABI_C_dtls_rx, b.nb_opened);
 	tunnel_to_owners(b.away, b.nb_away);
 	tunnel_enqueue(graph, node, EDGE_TUNNEL_IN, b.frames, b.nb_frames);
 	tunnel_enqueue(graph, node, EDGE_PUNT_CONTROL, b.punts, b.nb_punts);

@@ -45,10 +45,13 @@ static bool wrap(struct rte_mbuf *m, struct dp_dtls *dtls, struct dp_crypt *op) 
 
 	if (m->nb_segs != 1 && rte_pktmbuf_linearize(m) != 0)
 		return false;
-	record = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)(head + 1));
-	if (record == NULL || rte_pktmbuf_append(m, DTLS12_TAG_LEN) == NULL)
+	if (rte_pktmbuf_headroom(m) < head + 1 || rte_pktmbuf_tailroom(m) < DTLS12_TAG_LEN)
 		return false;
-	text_len = (uint16_t)(m->data_len - head - DTLS12_TAG_LEN);
+	// one store a field: prepend and append would each wait for the stores before
+	text_len = (uint16_t)(m->data_len + 1);
+	m->data_off = (uint16_t)(m->data_off - head - 1);
+	m->pkt_len = m->data_len = (uint16_t)(head + text_len + DTLS12_TAG_LEN);
+	record = rte_pktmbuf_mtod(m, uint8_t *);
 	record[head] = dp_pkt(m)->frame;
 	dp_pkt(m)->seq = (uint64_t)dtls->epoch << 48 | dtls->tx_seq++;
 	dtls12_seal(record, dtls->cipher, DTLS12_APPLICATION_DATA, dp_pkt(m)->seq, text_len,
@@ -63,14 +66,13 @@ static bool wrap(struct rte_mbuf *m, struct dp_dtls *dtls, struct dp_crypt *op) 
 
 static void prepare(struct out *out, struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
-	struct dp_session *session = dp_session_get(pkt->sid);
+	struct dp_session *session = pkt->session;
 	struct dp_dtls *dtls;
 
-	if (session == NULL) {
+	if (unlikely(session == NULL)) {
 		dp_drop(&m, 1, ABI_C_drop_stale);
 		return;
 	}
-	pkt->session = session;
 	if (session->owner != dp_self->number) {
 		pkt->resume = DP_RESUME_DTLS_ENCODE;
 		out->away[out->nb_away++] = m;
@@ -85,11 +87,15 @@ static void prepare(struct out *out, struct rte_mbuf *m) {
 		dp_drop(&m, 1, ABI_C_drop_seq_exhausted);
 		return;
 	}
-	pkt->tuple = dtls->tuple;
-	if (wrap(m, dtls, &out->ops[out->n]))
+	pkt->dtls = dtls;
+	if (wrap(m, dtls, &out->ops[out->n])) {
+		// the first of a burst that goes to many sessions would wait for its key
+		if (out->n > 0 && out->ops[out->n].key != out->ops[out->n - 1].key)
+			dp_key_prefetch(dtls->tx_key, m->data_len);
 		out->n++;
-	else
+	} else {
 		dp_drop(&m, 1, ABI_C_drop_too_big);
+	}
 }
 
 static uint16_t dtls_encode_process(

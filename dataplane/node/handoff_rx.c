@@ -1,29 +1,60 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Source node: packets that other lcores handed to this worker go on where `resume` says.
-#include "dataplane/graph.h"
+//
+// A session that they are for may have ended on the way: it is looked up again by its number; NULL
+// when it is no more.
+#include "dataplane/node/edge.h"
+#include "dataplane/table/session.h"
 
 #define BURSTS 4u // of DP_BURST in one walk, so that the ports have their turn
+
+#define SESSIONS \
+	(1u << DP_RESUME_TUNNEL_IN | 1u << DP_RESUME_TUNNEL_OUT | 1u << DP_RESUME_DTLS_ENCODE)
+
+static void burst_resume(struct edge_run *run, struct rte_mbuf **pkts, unsigned n) {
+	// all of it is in another core's cache: on its way at once, not one after the other
+	for (unsigned i = 0; i < n; i++) {
+		rte_prefetch0(pkts[i]);
+		rte_prefetch0(dp_pkt(pkts[i]));
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct dp_pkt *pkt = dp_pkt(pkts[i]);
+
+		RTE_ASSERT(pkt->resume < DP_RESUME_MAX);
+		if (SESSIONS >> pkt->resume & 1) {
+			pkt->session = dp_session_at(pkt->sid.index);
+			rte_prefetch0(pkt->session);
+		}
+		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+	}
+	for (unsigned i = 0; i < n; i++) {
+		struct dp_pkt *pkt = dp_pkt(pkts[i]);
+
+		if ((SESSIONS >> pkt->resume & 1) && pkt->session != NULL &&
+			pkt->session->sid.generation != pkt->sid.generation)
+			pkt->session = NULL;
+		edge_add(run, pkt->resume, pkts[i]);
+	}
+}
 
 static uint16_t handoff_rx_process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
 	struct rte_mbuf *pkts[DP_BURST];
 	struct dp_lcore *self = dp_self;
+	struct edge_run run;
 	uint16_t total = 0;
 
+	edge_start(&run, graph, node);
 	for (unsigned burst = 0; burst < BURSTS; burst++) {
 		n = (uint16_t)rte_ring_sc_dequeue_burst(self->inbox, (void **)pkts, DP_BURST, NULL);
-		for (uint16_t i = 0; i < n && i < 4; i++)
-			rte_prefetch0(dp_pkt(pkts[i]));
-		for (uint16_t i = 0; i < n; i++) {
-			if (i + 4 < n)
-				rte_prefetch0(dp_pkt(pkts[i + 4]));
-			RTE_ASSERT(dp_pkt(pkts[i])->resume < DP_RESUME_MAX);
-			rte_node_enqueue_x1(graph, node, dp_pkt(pkts[i])->resume, pkts[i]);
-		}
-		total += n;
+		if (n == 0)
+			break;
+		burst_resume(&run, pkts, n);
+		total = (uint16_t)(total + n);
 		if (n < DP_BURST)
 			break;
 	}
+	edge_flush(&run);
 	self->work += total;
 	return total;
 }

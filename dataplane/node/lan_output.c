@@ -26,10 +26,12 @@ static bool resolve(struct last *last, const struct dp_route *route, const uint8
 	struct dp_neigh *neigh = route->neigh;
 	struct abi_addr hop;
 
-	dp_addr_from(&hop, route->v6, to);
-	if (last->resolved && last->route == route &&
-		(neigh != NULL || memcmp(&hop, &last->hop, sizeof(hop)) == 0))
+	if (likely(last->resolved && last->route == route) &&
+		(neigh != NULL ||
+			memcmp(to, last->hop.bytes + (route->v6 ? 0 : 12), route->v6 ? 16 : 4) ==
+				0))
 		return true;
+	dp_addr_from(&hop, route->v6, to);
 	if (neigh == NULL)
 		neigh = dp_neigh_lookup(route->port, &hop);
 	else
@@ -84,16 +86,18 @@ static void output(struct edge_run *run, struct last *last, struct rte_mbuf *m) 
 	n = fragment4(m, port->mtu, pieces);
 	for (unsigned i = 0; i < n; i++)
 		transmit(run, last, pieces[i]);
+	run->made = true;
 }
 
 static uint16_t lan_output_process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
-	struct edge_run run = {.graph = graph, .node = node};
+	struct edge_run run;
 	struct last last = {.resolved = false};
 
+	edge_start(&run, graph, node);
 	for (uint16_t i = 0; i < n; i++)
 		output(&run, &last, objs[i]);
-	edge_flush(&run);
+	edge_finish(&run, objs, n);
 	return n;
 }
 

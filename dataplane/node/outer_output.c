@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Node outer-output: UDP, IP and Ethernet headers of datagrams for clients; data at the payload,
-// tuple set. `session` NULL: a handshake's, which we fragment ourselves when it must be; DTLS data
-// leaves whole, and IPv4 routers may cut it where the path has shrunk since CONNECT.
+// Node outer-output: UDP, IP and Ethernet headers of datagrams for clients; data at the payload.
+// `session` NULL: a handshake's with `tuple` set, which we fragment ourselves when it must be; else a
+// record of `dtls`, which leaves whole, and IPv4 routers may cut it where the path has shrunk since
+// CONNECT.
+#include <rte_memcpy.h>
 #include <rte_random.h>
 
 #include "dataplane/node/edge.h"
@@ -23,7 +25,14 @@ enum {
 struct hop {
 	struct abi_addr remote;
 	const struct dp_port *port; // NULL: none found yet
+	struct dp_neigh *neigh;
 	uint8_t mac[6];
+};
+
+struct output {
+	struct edge_run run;
+	struct hop hop;
+	uint32_t epoch; // of routes and neighbours, read before they are looked at
 };
 
 // Identifications: a counter each worker with a random start (RFC 6864). At rate it wraps while
@@ -32,7 +41,7 @@ static _Thread_local uint32_t next_id;
 static _Thread_local bool id_started;
 
 static uint32_t fresh_id(void) {
-	if (!id_started) {
+	if (unlikely(!id_started)) {
 		next_id = (uint32_t)rte_rand();
 		id_started = true;
 	}
@@ -62,100 +71,188 @@ static bool find_hop(struct hop *hop, const struct abi_tuple *tuple, enum abi_co
 	}
 	hop->port = &dp_ports[route->port];
 	hop->remote = tuple->remote;
+	hop->neigh = neigh;
 	return true;
 }
 
-static void write_headers(struct rte_mbuf *m, uint8_t *ip, bool v6, bool whole,
-	const struct dp_port *port, uint16_t payload_len) {
-	struct dp_pkt *pkt = dp_pkt(m);
+static void ethernet(uint8_t *eth, const struct hop *hop, bool v6) {
+	memcpy(eth, hop->mac, 6);
+	memcpy(eth + 6, &hop->port->mac, 6);
+	ip_store16(eth + 12, v6 ? ETH_TYPE_IP6 : ETH_TYPE_IP4);
+}
+
+static struct udp_headers headers_of(const struct abi_tuple *tuple, uint8_t dscp, bool v6) {
 	unsigned at = v6 ? 0 : 12;
-	bool offload = whole && (port->flags & DP_PORT_TX_UDP_CKSUM);
-	struct udp_headers headers = {
+
+	return (struct udp_headers){
 		.v6 = v6,
 		// ICMP about datagrams of ours may be lost or forged: a path that shrank must not
 		// become a black hole, so DF stays clear (WireGuard does the same).
 		.dont_fragment = false,
-		.checksum = !offload,
-		.dscp = pkt->session != NULL ? pkt->session->policy.dscp : 0,
+		.dscp = dscp,
 		.ttl = OUTER_TTL,
-		.id = (uint16_t)fresh_id(),
-		.source = pkt->tuple.local.bytes + at,
-		.destination = pkt->tuple.remote.bytes + at,
-		.source_port = pkt->tuple.local_port,
-		.destination_port = pkt->tuple.remote_port,
-		.payload_len = payload_len,
+		.source = tuple->local.bytes + at,
+		.destination = tuple->remote.bytes + at,
+		.source_port = tuple->local_port,
+		.destination_port = tuple->remote_port,
 	};
-
-	udp_write_headers(ip, &headers);
-	m->ol_flags = 0;
-	if (offload) {
-		m->l2_len = ETH_HEADER;
-		m->l3_len = v6 ? IP6_HEADER : IP4_HEADER;
-		m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM |
-			(v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
-	}
 }
 
-static void transmit(struct edge_run *run, const struct hop *hop, struct rte_mbuf *m, bool v6) {
+static void offload_checksum(struct rte_mbuf *m, bool v6) {
+	// one store: fields of bits one by one would each wait for the one before
+	m->tx_offload = rte_mbuf_tx_offload(
+		ETH_HEADER, v6 ? IP6_HEADER : IP4_HEADER, 0, 0, 0, 0, 0);
+	m->ol_flags = RTE_MBUF_F_TX_UDP_CKSUM | (v6 ? RTE_MBUF_F_TX_IPV6 : RTE_MBUF_F_TX_IPV4);
+}
+
+static void transmit(struct output *out, struct rte_mbuf *m, bool v6) {
 	uint8_t *eth = (uint8_t *)rte_pktmbuf_prepend(m, ETH_HEADER);
 
 	if (eth == NULL) {
 		dp_drop(&m, 1, ABI_C_drop_no_mbuf);
 		return;
 	}
-	memcpy(eth, hop->mac, 6);
-	memcpy(eth + 6, &hop->port->mac, 6);
-	ip_store16(eth + 12, v6 ? ETH_TYPE_IP6 : ETH_TYPE_IP4);
-	dp_pkt(m)->port = hop->port->index;
-	edge_add(run, EDGE_TX, m);
+	ethernet(eth, &out->hop, v6);
+	dp_pkt(m)->port = out->hop.port->index;
+	edge_add(&out->run, EDGE_TX, m);
 }
 
-static void output(struct edge_run *run, struct hop *hop, struct rte_mbuf *m) {
-	struct dp_pkt *pkt = dp_pkt(m);
-	bool v6 = !dp_addr_is4(&pkt->tuple.remote);
-	uint16_t payload_len = m->data_len;
+// Datagrams of the control plane, which may be larger than the port takes.
+static void output_handshake(struct output *out, struct rte_mbuf *m) {
+	const struct abi_tuple *tuple = &dp_pkt(m)->tuple;
+	bool v6 = !dp_addr_is4(&tuple->remote);
 	struct rte_mbuf *pieces[FRAGMENTS_MAX];
 	enum abi_counter counter = ABI_C_drop_no_route;
+	struct udp_headers headers = headers_of(tuple, 0, v6);
 	uint8_t *ip;
 	unsigned n;
 
-	if (!find_hop(hop, &pkt->tuple, &counter)) {
+	if (!find_hop(&out->hop, tuple, &counter)) {
 		dp_drop(&m, 1, counter);
 		return;
 	}
-	bool whole = payload_len + udp_headers_len(v6) <= hop->port->mtu;
-
-	if (!whole && pkt->session != NULL) {
-		dp_drop(&m, 1, ABI_C_drop_too_big);
-		return;
-	}
+	headers.payload_len = m->data_len;
 	ip = (uint8_t *)rte_pktmbuf_prepend(m, (uint16_t)udp_headers_len(v6));
 	if (ip == NULL) {
 		dp_drop(&m, 1, ABI_C_drop_no_mbuf);
 		return;
 	}
-	write_headers(m, ip, v6, whole, hop->port, payload_len);
+	bool whole = m->data_len <= out->hop.port->mtu;
+	bool offload = whole && (out->hop.port->flags & DP_PORT_TX_UDP_CKSUM);
+
+	headers.id = (uint16_t)fresh_id();
+	headers.checksum = !offload;
+	udp_write_headers(ip, &headers);
+	m->ol_flags = 0;
+	if (offload)
+		offload_checksum(m, v6);
 	if (whole) {
-		transmit(run, hop, m, v6);
+		transmit(out, m, v6);
 		return;
 	}
-	n = v6 ? fragment6(m, hop->port->mtu, fresh_id(), pieces)
-	       : fragment4(m, hop->port->mtu, pieces);
+	n = v6 ? fragment6(m, out->hop.port->mtu, fresh_id(), pieces)
+	       : fragment4(m, out->hop.port->mtu, pieces);
 	for (unsigned i = 0; i < n; i++)
-		transmit(run, hop, pieces[i], v6);
+		transmit(out, pieces[i], v6);
+	out->run.made = true;
+}
+
+// Makes the channel's headers anew: its first packet, or routes or neighbours have changed.
+static bool outer_make(
+	struct output *out, struct dp_dtls *dtls, uint8_t dscp, enum abi_counter *counter) {
+	struct dp_outer *outer = &dtls->outer;
+	bool v6 = !dp_addr_is4(&dtls->tuple.remote);
+	struct udp_headers headers = headers_of(&dtls->tuple, dscp, v6);
+	unsigned ip_len = v6 ? IP6_HEADER : IP4_HEADER;
+	uint8_t *eth, *ip;
+
+	if (!find_hop(&out->hop, &dtls->tuple, counter))
+		return false;
+	outer->len = (uint8_t)(ETH_HEADER + udp_headers_len(v6));
+	outer->port = out->hop.port->index;
+	outer->max = (uint16_t)(out->hop.port->mtu - udp_headers_len(v6));
+	outer->neigh = out->hop.neigh;
+	eth = outer->headers + sizeof(outer->headers) - outer->len;
+	ip = eth + ETH_HEADER;
+	ethernet(eth, &out->hop, v6);
+	udp_write_headers(ip, &headers);
+	memset(ip + ip_len + 4, 0, 4); // lengths and checksums are each packet's own
+	memset(ip + (v6 ? 4 : 2), 0, 2);
+	if (!v6)
+		memset(ip + 10, 0, 2);
+	outer->ip_sum = v6 ? 0 : ip_sum(ip, IP4_HEADER, 0);
+	outer->udp_sum = ip_sum_pseudo(ip, v6 ? 6 : 4, IP_PROTO_UDP, 0);
+	outer->epoch = out->epoch;
+	return true;
+}
+
+// A record: the channel's headers in one copy, then what is the packet's own.
+static void output_record(struct output *out, struct rte_mbuf *m) {
+	struct dp_pkt *pkt = dp_pkt(m);
+	struct dp_outer *outer = &pkt->dtls->outer;
+	enum abi_counter counter = ABI_C_drop_no_route;
+	uint16_t len = (uint16_t)(m->data_len + UDP_HEADER), sum;
+	uint8_t *udp;
+
+	if (unlikely(outer->epoch != out->epoch) &&
+		!outer_make(out, pkt->dtls, pkt->session->policy.dscp, &counter)) {
+		dp_drop(&m, 1, counter);
+		return;
+	}
+	if (unlikely(m->data_len > outer->max)) {
+		dp_drop(&m, 1, ABI_C_drop_too_big);
+		return;
+	}
+	if (unlikely(m->data_off < sizeof(outer->headers))) {
+		dp_drop(&m, 1, ABI_C_drop_no_mbuf);
+		return;
+	}
+	udp = rte_pktmbuf_mtod(m, uint8_t *) - UDP_HEADER;
+	rte_mov64(udp + UDP_HEADER - sizeof(outer->headers), outer->headers);
+	bool v6 = outer->len != ETH_HEADER + IP4_HEADER + UDP_HEADER;
+
+	ip_store16(udp + 4, len);
+	if (v6) {
+		ip_store16(udp - IP6_HEADER + 4, len);
+	} else {
+		uint16_t id = (uint16_t)fresh_id(), total = (uint16_t)(len + IP4_HEADER);
+		uint8_t *ip = udp - IP4_HEADER;
+
+		ip_store16(ip + 2, total);
+		ip_store16(ip + 4, id);
+		ip_store16(ip + 10, ip_sum_finish(outer->ip_sum + total + id));
+	}
+	if (dp_ports[outer->port].flags & DP_PORT_TX_UDP_CKSUM) {
+		ip_store16(udp + 6, (uint16_t)~ip_sum_finish(outer->udp_sum + len));
+		offload_checksum(m, v6);
+	} else {
+		uint32_t ports = (uint32_t)ip_load16(udp) + ip_load16(udp + 2);
+
+		sum = ip_sum_finish(ip_sum(
+			udp + UDP_HEADER, m->data_len, outer->udp_sum + ports + 2 * (uint32_t)len));
+		ip_store16(udp + 6, sum == 0 ? 0xffff : sum); // 0 would say: no checksum
+		m->ol_flags = 0;
+	}
+	dp_neigh_use(outer->neigh);
+	rte_pktmbuf_prepend(m, outer->len);
+	pkt->port = outer->port;
+	edge_add(&out->run, EDGE_TX, m);
 }
 
 static uint16_t outer_output_process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
-	struct edge_run run = {.graph = graph, .node = node};
-	struct hop hop = {.port = NULL};
+	struct output out;
 
+	edge_start(&out.run, graph, node);
+	out.hop.port = NULL;
+	out.epoch = dp_way_now();
 	for (uint16_t i = 0; i < n; i++) {
-		if (i + 4 < n)
-			rte_prefetch0(dp_pkt(objs[i + 4]));
-		output(&run, &hop, objs[i]);
+		if (dp_pkt(objs[i])->session != NULL)
+			output_record(&out, objs[i]);
+		else
+			output_handshake(&out, objs[i]);
 	}
-	edge_flush(&run);
+	edge_finish(&out.run, objs, n);
 	return n;
 }
 

@@ -103,7 +103,7 @@ struct dp_session *roam_find(
 		struct dp_dtls *dtls = atomic_load_explicit(
 			&candidates[i]->dtls, memory_order_acquire);
 
-		if (dtls != NULL && memcmp(&dtls->tuple, tuple, sizeof(*tuple)) == 0)
+		if (dtls != NULL && dp_tuple_equal(&dtls->tuple, tuple))
 			return candidates[i];
 	}
 	if (!rate_take(now)) {

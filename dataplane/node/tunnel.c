@@ -67,7 +67,7 @@ void tunnel_end(struct dp_session *session, enum abi_end reason) {
 		.sid = session->sid,
 	};
 
-	session->ended = (uint32_t)reason + 1;
+	session->ended = (uint16_t)(reason + 1);
 	dp_event(&evt);
 }
 
@@ -126,17 +126,16 @@ bool tunnel_frame_stream(struct dp_session *session, enum dp_frame frame) {
 void tunnel_to_owners(struct rte_mbuf **pkts, unsigned n) {
 	struct rte_mbuf *of[DP_BURST];
 
-	for (unsigned w = 0; n > 0 && w < dp_nb_workers; w++) {
-		unsigned nb = 0, left = 0;
+	while (n > 0) {
+		unsigned owner = dp_pkt(pkts[0])->session->owner, nb = 0, left = 0;
 
 		for (unsigned i = 0; i < n; i++) {
-			if (dp_pkt(pkts[i])->session->owner == w && nb < DP_BURST)
+			if (dp_pkt(pkts[i])->session->owner == owner && nb < DP_BURST)
 				of[nb++] = pkts[i];
 			else
 				pkts[left++] = pkts[i];
 		}
 		n = left;
-		if (nb > 0)
-			dp_handoff(&dp_lcores[w], of, nb);
+		dp_handoff(&dp_lcores[owner], of, nb);
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Node tunnel-in: acts on the clear frames of clients, from DTLS and from streams alike.
-#include "dataplane/graph.h"
+#include "dataplane/node/edge.h"
 #include "dataplane/node/tunnel.h"
 #include "dataplane/stream/stream.h"
 
@@ -13,8 +13,7 @@ enum {
 };
 
 struct out {
-	struct rte_graph *graph;
-	struct rte_node *node;
+	struct edge_run run;
 	uint64_t now;
 	struct rte_mbuf *away[DP_BURST]; // to other owners
 	unsigned nb_away;
@@ -31,7 +30,7 @@ static void answer_probe(struct out *out, struct dp_session *session, struct rte
 	if (pkt->from_stream)
 		dp_stream_send(session, &m, 1);
 	else
-		rte_node_enqueue_x1(out->graph, out->node, EDGE_DTLS_ENCODE, m);
+		edge_add(&out->run, EDGE_DTLS_ENCODE, m);
 }
 
 static void data(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
@@ -50,11 +49,10 @@ static void data(struct out *out, struct dp_session *session, struct rte_mbuf *m
 	}
 	if (verdict == INNER_OK)
 		session->last_data = out->now;
-	if (m->data_len > ip_len)
-		rte_pktmbuf_trim(m, (uint16_t)(m->data_len - ip_len));
+	m->pkt_len = m->data_len = (uint16_t)ip_len;
 	tunnel_add(&session->stats->rx_packets, 1);
 	tunnel_add(&session->stats->rx_bytes, ip_len);
-	rte_node_enqueue_x1(out->graph, out->node, EDGE_L3_INPUT, m);
+	edge_add(&out->run, EDGE_L3_INPUT, m);
 }
 
 static void frame(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
@@ -90,13 +88,12 @@ static void from_stream(struct dp_session *session, uint8_t frame_type, uint64_t
 
 static void packet(struct out *out, struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
-	struct dp_session *session = dp_session_get(pkt->sid);
+	struct dp_session *session = pkt->session;
 
-	if (session == NULL || session->ended != 0) {
+	if (unlikely(session == NULL || session->ended != 0)) {
 		dp_drop(&m, 1, ABI_C_drop_stale);
 		return;
 	}
-	pkt->session = session;
 	if (session->owner != dp_self->number) {
 		pkt->resume = DP_RESUME_TUNNEL_IN;
 		out->away[out->nb_away++] = m;
@@ -109,8 +106,11 @@ static void packet(struct out *out, struct rte_mbuf *m) {
 
 static uint16_t tunnel_in_process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
-	struct out out = {.graph = graph, .node = node, .now = rte_rdtsc()};
+	struct out out;
 
+	edge_start(&out.run, graph, node);
+	out.now = rte_rdtsc();
+	out.nb_away = 0;
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + 4 < n)
 			rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + 4], void *));
@@ -120,6 +120,7 @@ static uint16_t tunnel_in_process(
 			out.nb_away = 0;
 		}
 	}
+	edge_finish(&out.run, objs, n);
 	return n;
 }
 

@@ -48,16 +48,19 @@ static enum channel channel_of(struct dp_session *session) {
 // To the session's owner, or dropped; else the packet is ready for a channel.
 static bool admit(struct out *out, struct rte_mbuf *m, uint64_t now) {
 	struct dp_pkt *pkt = dp_pkt(m);
-	struct dp_session *session = dp_session_get(pkt->sid);
+	struct dp_session *session = pkt->session;
 
-	if (session == NULL || session->ended != 0) {
+	if (unlikely(session == NULL)) {
 		dp_drop(&m, 1, ABI_C_drop_stale);
 		return false;
 	}
-	pkt->session = session;
-	if (session->owner != dp_self->number) {
+	if (session->owner != dp_self->number) { // before what the owner writes is looked at
 		pkt->resume = DP_RESUME_TUNNEL_OUT;
 		out->away[out->nb_away++] = m;
+		return false;
+	}
+	if (unlikely(session->ended != 0)) {
+		dp_drop(&m, 1, ABI_C_drop_stale);
 		return false;
 	}
 	if (!tunnel_bucket_take(
@@ -110,11 +113,8 @@ static uint16_t tunnel_out_process(
 
 		out.nb_away = out.nb_dtls = out.nb_stream = 0;
 		out.stream_session = NULL;
-		for (uint16_t i = 0; i < burst; i++) {
-			if (i + 4 < burst)
-				rte_prefetch0(dp_session_get(dp_pkt(objs[done + i + 4])->sid));
+		for (uint16_t i = 0; i < burst; i++)
 			packet(&out, objs[done + i], now);
-		}
 		stream_flush(&out);
 		tunnel_to_owners(out.away, out.nb_away);
 		tunnel_enqueue(graph, node, EDGE_DTLS_ENCODE, out.dtls, out.nb_dtls);

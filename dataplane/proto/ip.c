@@ -12,11 +12,48 @@
 #define EXT_MOBILITY 135u
 #define EXT_MAX 8 // extension headers walked over before the packet is refused
 
+typedef uint64_t vector __attribute__((vector_size(32)));
+
+// Sum of the native 32-bit words of `blocks` x 64 bytes.
+static inline __attribute__((always_inline)) uint64_t sum_words(const uint8_t *p, size_t blocks) {
+	vector low = {0}, high = {0};
+
+	for (; blocks > 0; blocks--, p += 64) {
+		vector a, b;
+
+		memcpy(&a, p, 32);
+		memcpy(&b, p + 32, 32);
+		low += (a & 0xffffffff) + (b & 0xffffffff);
+		high += (a >> 32) + (b >> 32);
+	}
+	low += high;
+	return low[0] + low[1] + low[2] + low[3];
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static uint64_t sum_words_avx2(const uint8_t *p, size_t blocks) {
+	return sum_words(p, blocks);
+}
+#endif
+
+static uint64_t sum_blocks(const uint8_t *p, size_t blocks) {
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		return sum_words_avx2(p, blocks);
+#endif
+	return sum_words(p, blocks);
+}
+
 uint32_t ip_sum(const void *data, size_t len, uint32_t sum) {
 	const uint8_t *p = data;
 	uint64_t wide = 0;
 
 	// Sums of native words are byte-swapped sums (RFC 1071, 2 B): swap once at the end.
+	if (len >= 64) {
+		wide = sum_blocks(p, len / 64);
+		p += len & ~(size_t)63;
+		len &= 63;
+	}
 	for (; len >= 4; p += 4, len -= 4) {
 		uint32_t word;
 
@@ -71,10 +108,10 @@ void ip_ttl_decrement(uint8_t *ip, uint8_t version) {
 		ip[7]--;
 		return;
 	}
-	uint16_t old = ip_load16(ip + 8);
+	uint16_t old = ip_load16(ip + 8), new = (uint16_t)(old - 0x100);
 
-	ip[8]--;
-	ip_store16(ip + 10, ip_checksum_update(ip_load16(ip + 10), old, ip_load16(ip + 8)));
+	ip_store16(ip + 8, new);
+	ip_store16(ip + 10, ip_checksum_update(ip_load16(ip + 10), old, new));
 }
 
 bool ip_is_multicast(const uint8_t *address, uint8_t version) {
@@ -228,6 +265,15 @@ bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struc
 	udp->payload = info->header_len + UDP_HEADER;
 	udp->payload_len = len - UDP_HEADER;
 	return true;
+}
+
+bool udp_checksum_is_partial(const uint8_t *ip, const struct ip_info *info) {
+	uint16_t len = info->total_len - info->header_len, folded;
+
+	if (len < UDP_HEADER)
+		return false;
+	folded = (uint16_t)~ip_sum_finish(ip_sum_pseudo(ip, info->version, IP_PROTO_UDP, len));
+	return ip_load16(ip + info->header_len + 6) == folded;
 }
 
 static uint8_t *write_ip4(uint8_t *out, const struct udp_headers *h) {

@@ -62,6 +62,11 @@ static inline size_t udp_headers_len(bool v6) {
 	return UDP_HEADER + (v6 ? IP6_HEADER : IP4_HEADER);
 }
 
+// Does the checksum field hold the pseudo header's sum alone? So does a datagram of this host's other
+// namespaces (a veth's other end) look whose checksum was left to hardware that there is not, when
+// it comes by AF_XDP, which cannot say so.
+bool udp_checksum_is_partial(const uint8_t *ip, const struct ip_info *info);
+
 struct udp_headers {
 	bool v6;
 	bool dont_fragment; // v4
@@ -135,3 +140,46 @@ bool ip_is_multicast(const uint8_t *address, uint8_t version);
 // May a router forward a packet to/from this address? Not: this-network, loopback, link-local
 // (RFC 3927 2.6.2, RFC 4291 2.5.6), multicast, class E, v4-mapped, unspecified (RFC 1812 5.3.7).
 bool ip_is_forwardable(const uint8_t *address, uint8_t version);
+
+// Parses what most packets are, IPv4 without options and no fragment, as ip_parse does; all others it
+// leaves to ip_parse.
+static inline enum ip_status ip_parse_quick(
+	const uint8_t *data, size_t len, bool verify, struct ip_info *info) {
+	uint16_t total, fragment;
+
+	if (len < IP4_HEADER || data[0] != 0x45)
+		return ip_parse(data, len, verify, info);
+	total = ip_load16(data + 2);
+	fragment = ip_load16(data + 6);
+	if (total < IP4_HEADER || total > len || (fragment & 0x3fff) != 0)
+		return ip_parse(data, len, verify, info);
+	if (verify) {
+		uint64_t a, b, sum;
+		uint32_t c;
+
+		__builtin_memcpy(&a, data, 8);
+		__builtin_memcpy(&b, data + 8, 8);
+		__builtin_memcpy(&c, data + 16, 4);
+		sum = (a >> 32) + (uint32_t)a + (b >> 32) + (uint32_t)b + c;
+		sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+		if ((sum & 0xffff) + (sum >> 16) != 0xffff)
+			return IP_BAD_CHECKSUM;
+	}
+	info->version = 4;
+	info->proto = data[9];
+	info->ttl = data[8];
+	info->dont_fragment = (fragment & 0x4000) != 0;
+	info->more_fragments = false;
+	info->header_len = IP4_HEADER;
+	info->total_len = total;
+	info->fragment_offset = 0;
+	info->fragment_header = 0;
+	return IP_OK;
+}
+
+// ip_is_forwardable for IPv4, host byte order.
+static inline bool ip4_is_forwardable(uint32_t address) {
+	uint32_t net = address >> 24;
+
+	return net != 0 && net != 127 && net < 224 && address >> 16 != 0xa9fe;
+}

@@ -146,7 +146,9 @@ static void set_options(int fd) {
 int dp_stream_attach(struct dp_session *session, int fd, const struct abi_cmd_stream_set *set) {
 	const struct tls_protection *p = tls_protection_find(set->version, set->cipher);
 	struct dp_stream *stream;
-	uint16_t streamer = (uint16_t)(session->sid.index % dp_nb_streamers);
+	// Without stream lcores the session's owner serves its stream, too.
+	unsigned servers = dp_nb_streamers > 0 ? dp_nb_streamers : dp_nb_workers;
+	uint16_t streamer = (uint16_t)(session->sid.index % servers);
 	int ret;
 
 	if (p == NULL || session->sid.index >= sessions_max)
@@ -160,7 +162,7 @@ int dp_stream_attach(struct dp_session *session, int fd, const struct abi_cmd_st
 	stream->fd = -1;
 	stream->sid = session->sid;
 	stream->p = p;
-	stream->lcore = &dp_lcores[dp_nb_workers + streamer];
+	stream->lcore = stream_server(streamer);
 	ret = half_init(&stream->rx, p, &set->rx, false);
 	if (ret == 0)
 		ret = half_init(&stream->tx, p, &set->tx, true);

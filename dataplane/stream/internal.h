@@ -21,6 +21,7 @@
 #define STREAM_SPILL (TLS_RECORD_MAX + STREAM_SCRATCH) // what can lie behind a key update
 #define STREAM_LINGER_S 2u // to drain a stream that is being closed
 #define STREAM_EVENTS 256u
+#define STREAM_PENDING 256u
 
 enum stream_state {
 	STREAM_OPEN,
@@ -92,6 +93,10 @@ struct stream_lcore {
 	unsigned queued, queued_max; // records in the queues of all its streams
 	unsigned frames; // received in this loop
 	uint64_t asleep; // TSC cycles of this loop
+	uint64_t polled; // TSC when the sockets were looked at last
+	// On a packet worker: what its own walk of the graph has for streams.
+	struct rte_mbuf *pending[STREAM_PENDING];
+	unsigned nb_pending;
 	struct dp_crypt ops[STREAM_BATCH];
 	uint8_t scratch[STREAM_SPILL + STREAM_SCRATCH];
 };
@@ -102,6 +107,11 @@ extern struct rte_mempool *stream_big_pool; // mbufs for records that no packet 
 
 // By session index; each entry is touched by the lcore that serves the session alone.
 struct dp_stream *stream_find(struct abi_sid sid);
+
+// The lcore that serves streams of this number: a stream lcore, or a worker when there is none.
+static inline struct dp_lcore *stream_server(uint16_t streamer) {
+	return &dp_lcores[dp_nb_streamers > 0 ? dp_nb_workers + streamer : streamer];
+}
 
 // lcore.c
 int stream_table_init(uint32_t max);
@@ -134,6 +144,8 @@ static inline bool stream_rx_paused(const struct dp_stream *stream) {
 // tx.c
 // Seals and queues packets from the workers (dp_pkt(m)->sid, frame); takes them over.
 void stream_tx(struct rte_mbuf **pkts, unsigned n);
+// On a packet worker: what its own walk had for streams.
+void stream_tx_pending(void);
 // Seals one record of another type with `len` bytes of text; false when it could not be queued:
 // the stream may be closed then.
 bool stream_tx_control(struct dp_stream *stream, uint8_t type, const uint8_t *text, uint16_t len);

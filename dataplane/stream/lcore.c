@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The loop of a stream lcore: inbox, messages, sockets. Started by main for each stream lcore.
+// What serves streams: sockets, closing ones, requests to the control thread. The loop of a stream
+// lcore (started by main for each), or without one a part of each packet worker's loop.
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,12 +14,16 @@
 #include <rte_ring.h>
 #include <urcu-qsbr.h>
 
+#include "dataplane/pace.h"
 #include "dataplane/port.h"
 #include "dataplane/stream/internal.h"
 
-#define IDLE_LOOPS 32u // empty loops before the lcore sleeps
-#define SLEEP_MS 200 // at most: closing streams have deadlines
+#define IDLE_LOOPS 8u // empty loops before the lcore sleeps
+#define SLEEP_MS 200
+#define TODO_MS 1 // the same while something is due that nobody announces
+#define POLLS_HZ 50000u // looks at the sockets a second, at least, while packets come in
 #define INBOX_BURSTS 8u // of STREAM_BATCH, before the sockets have their turn
+#define INBOX_BUSY 1024u // packets that a worker has to do before it reads sockets again
 
 _Thread_local struct stream_lcore *stream_self;
 
@@ -182,7 +188,7 @@ static unsigned serve_sockets(int timeout_ms) {
 	int n;
 
 	stream_self->lcore->stats->syscalls++;
-	asleep = rte_rdtsc();
+	stream_self->polled = asleep = rte_rdtsc();
 	n = epoll_wait(stream_self->epoll, events, STREAM_EVENTS, timeout_ms);
 	if (timeout_ms != 0)
 		stream_self->asleep = rte_rdtsc() - asleep;
@@ -250,14 +256,27 @@ static bool may_sleep(void) {
 	return false;
 }
 
-static unsigned sleep_or_poll(unsigned idle_loops) {
+// The sockets' turn, unless they had it just now and there is other work.
+static bool sockets_due(uint64_t now, bool idle) {
+	return idle || now - stream_self->polled >= dp_tsc_hz / POLLS_HZ;
+}
+
+static unsigned sleep_or_poll(unsigned idle_loops, bool hot) {
 	unsigned n;
 
-	if (dp_idle_busy || idle_loops < IDLE_LOOPS || !TAILQ_EMPTY(&stream_self->todo) ||
-		!may_sleep())
+	if (hot && idle_loops > 0 && !dp_idle_busy) {
+		uint64_t before = rte_rdtsc();
+
+		urcu_qsbr_thread_offline();
+		dp_pace_sleep();
+		urcu_qsbr_thread_online();
+		stream_self->asleep = rte_rdtsc() - before;
+		return 0;
+	}
+	if (dp_idle_busy || idle_loops < IDLE_LOOPS || !may_sleep())
 		return serve_sockets(0);
 	urcu_qsbr_thread_offline();
-	n = serve_sockets(SLEEP_MS);
+	n = serve_sockets(TAILQ_EMPTY(&stream_self->todo) ? SLEEP_MS : TODO_MS);
 	atomic_store_explicit(&stream_self->lcore->sleeping, 0, memory_order_relaxed);
 	return n;
 }
@@ -274,46 +293,94 @@ static void account(struct abi_worker_stats *stats, uint64_t *before, bool busy,
 	*before = now;
 }
 
-static int stream_lcore_init(struct stream_lcore *self, struct dp_lcore *lcore) {
-	struct epoll_event event = {.events = EPOLLIN};
-
-	self->lcore = lcore;
-	self->queued_max = dp_mbuf_pool->size / 4 / dp_nb_streamers;
-	TAILQ_INIT(&self->todo);
-	self->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (self->epoll < 0)
-		return -errno;
-	return epoll_ctl(self->epoll, EPOLL_CTL_ADD, lcore->wake_fd, &event) == 0 ? 0 : -errno;
-}
-
-int dp_stream_lcore_main(struct dp_lcore *lcore) {
+static int join(struct dp_lcore *lcore, unsigned servers) {
 	struct stream_lcore *self = rte_zmalloc("stream_lcore", sizeof(*self), RTE_CACHE_LINE_SIZE);
-	uint64_t before = rte_rdtsc();
-	unsigned idle_loops = 0;
 	int ret;
 
 	if (self == NULL)
 		return -ENOMEM;
-	ret = stream_lcore_init(self, lcore);
+	self->lcore = lcore;
+	self->queued_max = dp_mbuf_pool->size / 4 / servers;
+	TAILQ_INIT(&self->todo);
+	self->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (self->epoll < 0) {
+		ret = -errno;
+		rte_free(self);
+		return ret;
+	}
+	stream_self = self;
+	return 0;
+}
+
+void dp_stream_leave(void) {
+	rte_pktmbuf_free_bulk(stream_self->pending, stream_self->nb_pending);
+	close(stream_self->epoll);
+	rte_free(stream_self);
+	stream_self = NULL;
+}
+
+int dp_stream_join(struct dp_lcore *worker) {
+	return join(worker, dp_nb_workers);
+}
+
+int dp_stream_poll_fd(void) {
+	return stream_self->epoll;
+}
+
+bool dp_stream_due(void) {
+	return !TAILQ_EMPTY(&stream_self->todo);
+}
+
+bool dp_stream_poll(uint64_t now, bool idle) {
+	unsigned work = stream_self->nb_pending;
+
+	if (work > 0)
+		stream_tx_pending();
+	// Also what messages of the control thread queued: a stream that closes must not be freed
+	// while it stands in the list.
+	stream_flush_dirty();
+	// What came in goes through the graph first: TCP holds the clients back meanwhile.
+	if (rte_ring_count(stream_self->lcore->inbox) < INBOX_BUSY && sockets_due(now, idle))
+		work += serve_sockets(0);
+	run_todo();
+	return work != 0;
+}
+
+static int bell_add(const struct stream_lcore *self) {
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return epoll_ctl(self->epoll, EPOLL_CTL_ADD, self->lcore->wake_fd, &event) == 0 ? 0
+											: -errno;
+}
+
+int dp_stream_lcore_main(struct dp_lcore *lcore) {
+	uint64_t before = rte_rdtsc();
+	struct dp_pace pace = {0};
+	unsigned idle_loops = 0;
+	int ret = join(lcore, dp_nb_streamers);
+
+	if (ret != 0)
+		return ret;
+	ret = bell_add(stream_self);
 	if (ret != 0)
 		goto out;
-	stream_self = self;
+	prctl(PR_SET_TIMERSLACK, 1000, 0, 0, 0);
 	urcu_qsbr_register_thread();
 	while (!atomic_load_explicit(&dp_stop, memory_order_relaxed)) {
 		unsigned work = run_messages(), packets = drain_inbox();
 
-		self->frames = 0;
-		work += packets + sleep_or_poll(idle_loops);
+		stream_self->frames = 0;
+		work += packets;
+		if (sockets_due(before, work == 0))
+			work += sleep_or_poll(idle_loops, pace.hot);
 		run_todo();
 		urcu_qsbr_quiescent_state();
 		idle_loops = work != 0 ? 0 : idle_loops + 1;
-		account(lcore->stats, &before, work != 0, packets + self->frames);
+		dp_pace_count(&pace, before, dp_tsc_hz, packets + stream_self->frames);
+		account(lcore->stats, &before, work != 0, packets + stream_self->frames);
 	}
 	urcu_qsbr_unregister_thread();
 out:
-	if (self->epoll >= 0)
-		close(self->epoll);
-	rte_free(self);
-	stream_self = NULL;
+	dp_stream_leave();
 	return ret;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// TLS tunnels over kernel TCP, served by stream lcores. Called by the control thread and workers.
+// TLS tunnels over kernel TCP, served by stream lcores, or by the workers when there are none.
+// Called by the control thread and workers.
 #pragma once
 
 #include <rte_mbuf.h>
@@ -30,6 +31,18 @@ void dp_stream_send(struct dp_session *session, struct rte_mbuf **pkts, unsigned
 
 // Body of a stream lcore, until dp_stop is set.
 int dp_stream_lcore_main(struct dp_lcore *lcore);
+
+// Without stream lcores each worker serves the streams of the sessions that it owns. Its thread
+// joins before its first loop and leaves after its last. 0 or -errno.
+int dp_stream_join(struct dp_lcore *worker);
+void dp_stream_leave(void);
+// Once a loop, after the graph: sends what the graph had for streams; looks at the sockets when the
+// worker is idle, or has not for a while. now: TSC. True when anything was done.
+bool dp_stream_poll(uint64_t now, bool idle);
+// Readable when dp_stream_poll() has something to do.
+int dp_stream_poll_fd(void);
+// Something is due that no descriptor announces: the worker is not to sleep for long.
+bool dp_stream_due(void);
 
 // Control thread: what stream lcores ask for (key updates, release of keys). The control loop
 // polls the fd for reading and calls process when it is readable.

@@ -262,11 +262,30 @@ void stream_tx_drop_all(struct dp_stream *stream) {
 	stream->tx_offset = 0;
 }
 
-// Runs on a packet worker.
+void stream_tx_pending(void) {
+	stream_tx(stream_self->pending, stream_self->nb_pending);
+	stream_self->nb_pending = 0;
+}
+
+// Sealed together with those of other streams, at the end of the loop at the latest.
+static void keep_pending(struct rte_mbuf **pkts, unsigned n) {
+	struct stream_lcore *self = stream_self;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (self->nb_pending == STREAM_PENDING)
+			stream_tx_pending();
+		self->pending[self->nb_pending++] = pkts[i];
+	}
+}
+
+// Runs on a packet worker: the owner of the session.
 void dp_stream_send(struct dp_session *session, struct rte_mbuf **pkts, unsigned n) {
 	for (unsigned i = 0; i < n; i++) {
 		dp_pkt(pkts[i])->sid = session->sid;
 		dp_pkt(pkts[i])->session = session;
 	}
-	dp_handoff(&dp_lcores[dp_nb_workers + session->streamer], pkts, n);
+	if (dp_nb_streamers == 0)
+		keep_pending(pkts, n);
+	else
+		dp_handoff(stream_server(session->streamer), pkts, n);
 }

@@ -121,7 +121,10 @@ static int apply(_Atomic uintptr_t *slots, unsigned bits, const uint8_t *key, un
 }
 
 static int change_apply(unsigned side, const struct dp_route *of, const struct change *change) {
-	return apply(dp_fib_root[side][of->v6], ROOT_BITS, key_of(of), of->len, change);
+	int ret = apply(dp_fib_root[side][of->v6], ROOT_BITS, key_of(of), of->len, change);
+
+	dp_way_changed();
+	return ret;
 }
 
 static unsigned rule_hash(bool v6, const struct abi_addr *prefix, uint8_t len) {

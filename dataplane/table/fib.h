@@ -96,9 +96,18 @@ static inline void dp_addr_from(struct abi_addr *out, bool v6, const uint8_t *by
 		__builtin_memcpy(out->bytes, bytes, 16);
 		return;
 	}
-	__builtin_memset(out->bytes, 0, 10);
-	out->bytes[10] = out->bytes[11] = 0xff;
-	__builtin_memcpy(out->bytes + 12, bytes, 4);
+	// whole words: what is compared right after is read as such
+	const uint64_t zero = 0;
+	uint32_t v4;
+
+	__builtin_memcpy(&v4, bytes, 4);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	uint64_t low = (uint64_t)v4 << 32 | 0xffff0000;
+#else
+	uint64_t low = UINT64_C(0xffff00000000) | v4;
+#endif
+	__builtin_memcpy(out->bytes, &zero, 8);
+	__builtin_memcpy(out->bytes + 8, &low, 8);
 }
 
 static inline bool dp_addr_is4(const struct abi_addr *addr) {

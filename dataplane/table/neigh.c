@@ -19,6 +19,8 @@ struct requests {
 	struct dp_neigh_request slot[REQUESTS];
 };
 
+_Atomic uint32_t dp_way_epoch = 1;
+
 static struct dp_neigh *_Atomic buckets[BUCKETS];
 static uint32_t count;
 static struct requests *requests;
@@ -66,6 +68,12 @@ void dp_neigh_fini(void) {
 		close(bell_fd);
 	bell_fd = -1;
 	rung = 0;
+}
+
+void dp_way_changed(void) {
+	uint32_t next = atomic_load_explicit(&dp_way_epoch, memory_order_relaxed) + 1;
+
+	atomic_store_explicit(&dp_way_epoch, next != 0 ? next : 1, memory_order_release);
 }
 
 struct dp_neigh *dp_neigh_lookup(uint8_t port, const struct abi_addr *addr) {
@@ -154,7 +162,10 @@ void dp_neigh_set(struct dp_neigh *neigh, const uint8_t *mac) {
 			link |= (uint64_t)mac[i] << (8 * i);
 		link |= DP_NEIGH_VALID;
 	}
+	if (link == atomic_load_explicit(&neigh->link, memory_order_relaxed))
+		return;
 	atomic_store_explicit(&neigh->link, link, memory_order_release);
+	dp_way_changed();
 }
 
 static void neigh_free(struct dp_reclaim *reclaim) {
@@ -171,6 +182,7 @@ void dp_neigh_release(struct dp_neigh *neigh) {
 	// The entry keeps its own next: a reader that is on it goes on.
 	atomic_store_explicit(link, atomic_load(&neigh->next), memory_order_release);
 	count--;
+	dp_way_changed();
 	dp_reclaim(&neigh->reclaim, neigh_free);
 }
 

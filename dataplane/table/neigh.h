@@ -30,6 +30,18 @@ struct dp_neigh {
 	struct dp_reclaim reclaim;
 };
 
+// Counts changes of routes, neighbours and their link addresses, never 0. Who keeps what it found
+// looks it up anew when this is another: read it before the lookup. What left the tables is freed a
+// grace period after it was counted.
+extern _Atomic uint32_t dp_way_epoch;
+
+static inline uint32_t dp_way_now(void) {
+	return atomic_load_explicit(&dp_way_epoch, memory_order_acquire);
+}
+
+// Control thread: after a change, before what it took out is given to dp_reclaim.
+void dp_way_changed(void);
+
 struct dp_neigh_request {
 	struct abi_addr addr;
 	uint8_t port;
@@ -43,6 +55,12 @@ void dp_neigh_fini(void);
 // Any registered reader; valid until its next quiescent state. NULL: unknown.
 struct dp_neigh *dp_neigh_lookup(uint8_t port, const struct abi_addr *addr);
 
+// Says that something is sent there. Read before write: the line stays shared among workers.
+static inline void dp_neigh_use(struct dp_neigh *neigh) {
+	if (!atomic_load_explicit(&neigh->used, memory_order_relaxed))
+		atomic_store_explicit(&neigh->used, 1, memory_order_relaxed);
+}
+
 // Copies the link address. False: not resolved.
 static inline bool dp_neigh_mac(struct dp_neigh *neigh, uint8_t mac[6]) {
 	uint64_t link = atomic_load_explicit(&neigh->link, memory_order_acquire);
@@ -51,9 +69,7 @@ static inline bool dp_neigh_mac(struct dp_neigh *neigh, uint8_t mac[6]) {
 		return false;
 	for (int i = 0; i < 6; i++)
 		mac[i] = (uint8_t)(link >> (8 * i));
-	// Read before write: the line stays shared among workers.
-	if (!atomic_load_explicit(&neigh->used, memory_order_relaxed))
-		atomic_store_explicit(&neigh->used, 1, memory_order_relaxed);
+	dp_neigh_use(neigh);
 	return true;
 }
 

@@ -9,9 +9,11 @@
 #include <time.h>
 
 #include <rte_cycles.h>
+#include <rte_prefetch.h>
 
 #include "dataplane/proto/dtls12.h"
 #include "dataplane/table/session_index.h"
+#include "dataplane/table/slab.h"
 #include "dataplane/worker.h"
 
 #define PREVIOUS_KEPT_S 15u // records on their way under the keys before
@@ -19,6 +21,7 @@
 static struct dp_session *_Atomic *slots; // by index
 static struct abi_session_stats *stats, *private_stats;
 static uint32_t sessions_max, sessions_count;
+static struct dp_slab session_slab, dtls_slab;
 static struct dp_dtls *retired; // previous channels, oldest last
 static uint64_t now_s;
 
@@ -30,12 +33,15 @@ int dp_session_table_init(uint32_t max, struct abi_session_stats *session_stats)
 	rc = session_index_init(max);
 	if (rc != 0)
 		return rc;
-	slots = calloc(max, sizeof(*slots));
+	slots = dp_table_alloc(max, sizeof(*slots));
 	if (session_stats == NULL)
 		session_stats = private_stats = calloc(max, sizeof(*private_stats));
 	stats = session_stats;
 	sessions_max = max;
 	sessions_count = 0;
+	// one more of each may wait for a grace period or for records on their way
+	dp_slab_init(&session_slab, sizeof(struct dp_session), 2 * max);
+	dp_slab_init(&dtls_slab, sizeof(struct dp_dtls), 3 * max);
 	if (slots != NULL && stats != NULL)
 		return 0;
 	dp_session_table_fini();
@@ -59,6 +65,11 @@ struct dp_session *dp_session_at(uint32_t index) {
 				    : NULL;
 }
 
+void dp_session_prefetch(uint32_t index) {
+	if (index < sessions_max)
+		rte_prefetch0((const void *)(uintptr_t)&slots[index]);
+}
+
 struct dp_session *dp_session_get(struct abi_sid sid) {
 	struct dp_session *session = dp_session_at(sid.index);
 
@@ -72,8 +83,7 @@ static void dtls_free(struct dp_dtls *dtls) {
 		return;
 	dp_key_free(dtls->rx_key);
 	dp_key_free(dtls->tx_key);
-	explicit_bzero(dtls, sizeof(*dtls));
-	free(dtls);
+	dp_slab_put(&dtls_slab, dtls);
 }
 
 static void dtls_release(struct dp_reclaim *reclaim) {
@@ -81,11 +91,10 @@ static void dtls_release(struct dp_reclaim *reclaim) {
 }
 
 static struct dp_dtls *dtls_new(const struct abi_cmd_dtls_set *set, struct abi_sid sid) {
-	struct dp_dtls *dtls = aligned_alloc(64, RTE_ALIGN(sizeof(*dtls), 64));
+	struct dp_dtls *dtls = dp_slab_get(&dtls_slab);
 
 	if (dtls == NULL)
 		return NULL;
-	memset(dtls, 0, sizeof(*dtls));
 	dtls->rx_key = dp_key_new(set->cipher, set->rx.key, false, DTLS12_AAD_LEN);
 	dtls->tx_key = dp_key_new(set->cipher, set->tx.key, true, DTLS12_AAD_LEN);
 	if (dtls->rx_key == NULL || dtls->tx_key == NULL) {
@@ -104,10 +113,6 @@ static struct dp_dtls *dtls_new(const struct abi_cmd_dtls_set *set, struct abi_s
 	return dtls;
 }
 
-static bool tuple_equal(const struct abi_tuple *a, const struct abi_tuple *b) {
-	return memcmp(a, b, sizeof(*a)) == 0;
-}
-
 // Takes a previous channel out of use: no reader finds it after a grace period.
 static void previous_drop(struct dp_dtls *dtls) {
 	struct dp_session *session = dp_session_get(dtls->sid);
@@ -124,7 +129,7 @@ static void previous_drop(struct dp_dtls *dtls) {
 		current = atomic_load_explicit(&session->dtls, memory_order_relaxed);
 	}
 	// the hash's copy is compared, not the one that the owner writes
-	if (current == NULL || !tuple_equal(&session->hashed, &dtls->hashed))
+	if (current == NULL || !dp_tuple_equal(&session->hashed, &dtls->hashed))
 		session_index_tuple_del(&dtls->hashed, dtls->sid);
 	dp_reclaim(&dtls->reclaim, dtls_release);
 }
@@ -200,7 +205,7 @@ int dp_session_tuple_set(struct dp_session *session, const struct abi_tuple *tup
 
 	if (rc != 0)
 		return rc;
-	if (!tuple_equal(tuple, &session->hashed))
+	if (!dp_tuple_equal(tuple, &session->hashed))
 		session_index_tuple_del(&session->hashed, session->sid);
 	session->hashed = *tuple;
 	session_index_remote_set(session->sid.index, &tuple->remote);
@@ -223,12 +228,11 @@ static int add_check(const struct abi_cmd *cmd) {
 
 static struct dp_session *session_new(const struct abi_cmd *cmd) {
 	const struct abi_cmd_session_add *add = &cmd->session_add;
-	struct dp_session *session = aligned_alloc(64, RTE_ALIGN(sizeof(*session), 64));
+	struct dp_session *session = dp_slab_get(&session_slab);
 	uint64_t now = rte_rdtsc();
 
 	if (session == NULL)
 		return NULL;
-	memset(session, 0, sizeof(*session));
 	session->sid = cmd->sid;
 	session->owner = (uint16_t)(cmd->sid.index % dp_nb_workers);
 	session->mtu = add->policy.mtu;
@@ -270,7 +274,7 @@ int dp_session_add(const struct abi_cmd *cmd) {
 		return -ENOMEM;
 	stats_start(session);
 	atomic_store_explicit(&slots[cmd->sid.index], session, memory_order_release);
-	session_index_inner_set(cmd->sid.index, &add->inner4, &add->inner6);
+	session_index_inner_set(session, &add->inner4, &add->inner6);
 	__atomic_store_n(&sessions_count, sessions_count + 1, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -279,8 +283,7 @@ static void session_release(struct dp_reclaim *reclaim) {
 	struct dp_session *session = (struct dp_session *)((char *)reclaim -
 		offsetof(struct dp_session, reclaim));
 
-	explicit_bzero(session, sizeof(*session));
-	free(session);
+	dp_slab_put(&session_slab, session);
 }
 
 static void inner_addresses(
@@ -325,6 +328,8 @@ void dp_session_table_fini(void) {
 	if (slots != NULL)
 		dp_reclaim_flush();
 	session_index_fini();
+	dp_slab_fini(&session_slab);
+	dp_slab_fini(&dtls_slab);
 	free((void *)slots);
 	free(private_stats);
 	slots = NULL;

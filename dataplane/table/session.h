@@ -21,26 +21,43 @@
 
 struct cfg;
 
-// One direction of DTLS in one epoch is a key, a nonce base and a counter.
+struct dp_neigh;
+
+// The headers in front of a channel's records, made once and used until the way changes.
+struct dp_outer {
+	uint32_t epoch; // dp_way_epoch that they were made in; 0: none
+	uint16_t max; // bytes of payload that the port takes
+	uint8_t len; // of the headers, bytes: 42 or 62
+	uint8_t port; // in dp_ports
+	uint32_t ip_sum; // IPv4: of the header without length, identification and checksum
+	uint32_t udp_sum; // of the pseudo header without the length
+	struct dp_neigh *neigh; // the next hop: to mark as used
+	uint8_t headers[64]; // the last `len` bytes: Ethernet, IP, UDP
+};
+
+// One direction of DTLS in one epoch is a key, a nonce base and a counter. Fields are grouped by
+// cache lines: sending touches the first three, receiving the next two and one of the window's.
 struct dp_dtls {
-	struct dp_key *rx_key; // ctl makes, owner uses
-	struct dp_key *tx_key;
-	uint8_t rx_iv[12], tx_iv[12];
-	uint8_t cipher; // enum abi_cipher
-	uint16_t epoch;
-	uint16_t mtu; // inner bytes
+	struct dp_key *tx_key; // ctl makes, owner uses
 	uint64_t tx_seq; // owner: next, 48 bits
-	struct dp_replay replay; // owner
-	struct abi_tuple tuple; // owner; the hash's copy is the control thread's
+	uint8_t tx_iv[12];
+	uint16_t mtu; // inner bytes
+	uint16_t epoch;
+	uint8_t cipher; // enum abi_cipher
 	bool confirmed; // owner: an authentic record has arrived
 	bool closed; // owner: close_notify came or the numbers ran out: nothing is sent any more
 	bool worn; // owner: ABI_EVT_REKEY was sent
+	struct dp_outer outer; // owner
+	struct dp_key *rx_key __attribute__((aligned(64)));
+	uint8_t rx_iv[12];
+	struct abi_tuple tuple; // owner; the hash's copy is the control thread's
+	struct dp_replay replay; // owner
 	struct abi_sid sid; // whose it is
 	struct dp_reclaim reclaim; // ctl
 	struct abi_tuple hashed; // ctl: as the previous channel: its tuple in the hash
 	uint64_t retire_s; // ctl: as the previous channel, until then (CLOCK_MONOTONIC)
 	struct dp_dtls *retire_next; // ctl
-};
+} __attribute__((aligned(64)));
 
 // Bytes per second with a burst of a quarter of a second; 0 rate: no limit.
 struct dp_bucket {
@@ -51,7 +68,7 @@ struct dp_bucket {
 struct dp_stream; // stream/stream.h; lives on one stream lcore
 
 struct dp_session {
-	// looked at for each packet
+	// the first two lines are looked at for each packet
 	struct abi_sid sid;
 	uint16_t owner; // worker number
 	uint16_t streamer; // stream lcore number
@@ -62,21 +79,21 @@ struct dp_session {
 	struct dp_dtls
 		*_Atomic dtls_prev; // ctl: the channel replaced last, for records on their way
 	struct dp_stream *_Atomic stream; // ctl publishes
-	uint32_t inner4; // network order, 0: none
-	uint8_t inner6[16];
-	uint8_t inner6_prefix;
-	bool has6;
 	struct abi_session_stats *stats; // owner
+	uint32_t inner4; // network order, 0: none
+	uint16_t ended; // owner: 1 + the reason that was reported: no timer runs any more
+	bool dtls_live; // owner: ABI_EVT_DTLS_UP was sent, and no DTLS_DOWN since
+	bool has6;
 	// timers (TSC), owner
 	uint64_t last_rx; // any authentic record
 	uint64_t last_dtls_rx;
 	uint64_t last_tx; // anything sent
 	uint64_t last_data; // data that counts as use
+	struct abi_policy policy; // owner: replaced by message
+	uint8_t inner6[16];
+	uint8_t inner6_prefix;
 	uint64_t last_probe;
 	uint64_t started; // session timeout counts from here
-	uint32_t ended; // owner: the end was reported: no timer runs any more
-	bool dtls_live; // owner: ABI_EVT_DTLS_UP was sent, and no DTLS_DOWN since
-	struct abi_policy policy; // owner: replaced by message
 	struct dp_bucket rx_bucket, tx_bucket; // owner
 	// ctl alone
 	struct abi_tuple hashed; // the present channel's tuple as the hash has it
@@ -113,6 +130,8 @@ void dp_session_tick(uint64_t now_s);
 struct dp_session *dp_session_get(struct abi_sid sid);
 // By index alone (timers, dump).
 struct dp_session *dp_session_at(uint32_t index);
+// Starts to load what dp_session_at reads.
+void dp_session_prefetch(uint32_t index);
 
 // Bulk by outer tuple, with prefetch: n <= 64; out[i] NULL when unknown.
 void dp_session_lookup_bulk(
@@ -124,9 +143,17 @@ unsigned dp_session_candidates(
 // By inner destination: direct index within the pools. NULL: nobody.
 struct dp_session *dp_session_by_inner4(uint32_t addr); // network order
 struct dp_session *dp_session_by_inner6(const uint8_t *addr);
+// The same of the destinations of `n` IP packets, 64 at most, with prefetch. Of each packet the bytes
+// of an IPv4 or IPv6 header are read, be they valid or not. Bit i of the result: the i-th address is in
+// a pool.
+uint64_t dp_session_inner_bulk(const uint8_t *const *ips, unsigned n, struct dp_session **out);
 // Is the address in a client pool at all (then never sent to the LAN)?
 bool dp_session_pool4(uint32_t addr);
 bool dp_session_pool6(const uint8_t *addr);
+
+static inline bool dp_tuple_equal(const struct abi_tuple *a, const struct abi_tuple *b) {
+	return __builtin_memcmp(a, b, sizeof(*a)) == 0;
+}
 
 // Is the IPv6 address within the session's prefix?
 static inline bool dp_session_has6(const struct dp_session *session, const uint8_t *addr) {

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <rte_jhash.h>
@@ -16,6 +17,7 @@
 #include <rte_random.h>
 
 #include "dataplane/table/session.h"
+#include "dataplane/table/slab.h"
 #include "yang/config.h"
 
 #define POOLS_MAX 64u
@@ -23,16 +25,16 @@
 #define POOL6_ENTRIES_MAX (1u << 21) // clients' prefixes of a v6 pool that can be in use
 #define CHAIN_MAX 64u // steps at most: a reader may meet a chain under change
 
-// Of a pool: which session (index + 1, 0: none) has the n-th address or prefix.
+// Of a pool: which session (NULL: none) has the n-th address or prefix.
 struct pool {
 	bool has4, has6;
 	uint32_t base4, size4; // host order
-	_Atomic uint32_t *by4;
+	struct dp_session *_Atomic *by4;
 	unsigned __int128 base6; // already shifted
 	unsigned shift6; // bits that are the client's own
 	unsigned __int128 span6; // prefixes in the pool
 	uint32_t size6; // entries of by6
-	_Atomic uint32_t *by6;
+	struct dp_session *_Atomic *by6;
 };
 
 // A session's place in the chain of its client's address.
@@ -81,8 +83,8 @@ int session_index_init(uint32_t max) {
 
 void session_index_fini(void) {
 	for (unsigned i = 0; i < nb_pools; i++) {
-		free(pools[i].by4);
-		free(pools[i].by6);
+		free((void *)pools[i].by4);
+		free((void *)pools[i].by6);
 	}
 	memset(pools, 0, sizeof(pools));
 	nb_pools = 0;
@@ -138,14 +140,19 @@ void dp_session_lookup_bulk(
 	uint64_t hits = 0;
 
 	memset(out, 0, n * sizeof(*out));
-	if (rte_hash_lookup_bulk_data(tuples, (const void **)(uintptr_t)keys, n, &hits, data) <= 0)
+	if (n == 0 ||
+		rte_hash_lookup_bulk_data(tuples, (const void **)(uintptr_t)keys, n, &hits, data) <=
+			0)
 		return;
+	for (unsigned i = 0; i < n; i++)
+		if (hits >> i & 1)
+			dp_session_prefetch(sid_unpack(data[i]).index);
 	for (unsigned i = 0; i < n; i++) {
 		if (!(hits >> i & 1))
 			continue;
 		out[i] = dp_session_at(sid_unpack(data[i]).index);
-		if (out[i] != NULL)
-			rte_prefetch0(out[i]);
+		rte_prefetch0(out[i]);
+		rte_prefetch0((const void *)((uintptr_t)out[i] + 64)); // NULL: nothing
 	}
 	for (unsigned i = 0; i < n; i++)
 		if (out[i] != NULL && out[i]->sid.generation != sid_unpack(data[i]).generation)
@@ -224,7 +231,7 @@ static int pool_set4(struct pool *pool, const struct cfg_prefix *v4) {
 	memcpy(&addr, v4->addr.bytes, sizeof(addr));
 	pool->size4 = 1u << (32 - v4->len);
 	pool->base4 = ntohl(addr) & ~(pool->size4 - 1);
-	pool->by4 = calloc(pool->size4, sizeof(*pool->by4)); // pages come as they are used
+	pool->by4 = dp_table_alloc(pool->size4, sizeof(*pool->by4));
 	pool->has4 = pool->by4 != NULL;
 	return pool->has4 ? 0 : -ENOMEM;
 }
@@ -242,7 +249,7 @@ static int pool_set6(struct pool *pool, const struct cfg_pool *cfg) {
 					      : (unsigned __int128)1 << (client - v6->len);
 	pool->base6 = (load128(v6->addr.bytes) >> pool->shift6) & ~(pool->span6 - 1);
 	pool->size6 = pool->span6 > POOL6_ENTRIES_MAX ? POOL6_ENTRIES_MAX : (uint32_t)pool->span6;
-	pool->by6 = calloc(pool->size6, sizeof(*pool->by6));
+	pool->by6 = dp_table_alloc(pool->size6, sizeof(*pool->by6));
 	pool->has6 = pool->by6 != NULL;
 	return pool->has6 ? 0 : -ENOMEM;
 }
@@ -263,7 +270,7 @@ int session_index_pools(const struct cfg *cfg) {
 }
 
 // The entry of an address; NULL: in no pool, or none that a session can have.
-static _Atomic uint32_t *entry4(uint32_t addr, bool *inside) {
+static struct dp_session *_Atomic *entry4(uint32_t addr, bool *inside) {
 	uint32_t host = ntohl(addr);
 
 	for (unsigned i = 0; i < nb_pools; i++) {
@@ -276,7 +283,7 @@ static _Atomic uint32_t *entry4(uint32_t addr, bool *inside) {
 	return NULL;
 }
 
-static _Atomic uint32_t *entry6(const uint8_t *addr, bool *inside, unsigned *unit) {
+static struct dp_session *_Atomic *entry6(const uint8_t *addr, bool *inside, unsigned *unit) {
 	unsigned __int128 full = load128(addr);
 
 	*inside = false;
@@ -295,16 +302,14 @@ static _Atomic uint32_t *entry6(const uint8_t *addr, bool *inside, unsigned *uni
 	return NULL;
 }
 
-static struct dp_session *entry_session(const _Atomic uint32_t *entry) {
-	uint32_t index = entry != NULL ? atomic_load_explicit(entry, memory_order_acquire) : 0;
-
-	return index != 0 ? dp_session_at(index - 1) : NULL;
+static struct dp_session *entry_session(struct dp_session *const _Atomic *entry) {
+	return entry != NULL ? atomic_load_explicit(entry, memory_order_acquire) : NULL;
 }
 
-static int entry_check(const _Atomic uint32_t *entry) {
+static int entry_check(struct dp_session *const _Atomic *entry) {
 	if (entry == NULL)
 		return -EINVAL;
-	return *entry != 0 ? -EADDRINUSE : 0;
+	return entry_session(entry) != NULL ? -EADDRINUSE : 0;
 }
 
 int session_index_inner_check(
@@ -323,8 +328,8 @@ int session_index_inner_check(
 }
 
 static void inner_store(
-	const struct abi_addr *inner4, const struct abi_addr *inner6, uint32_t value) {
-	_Atomic uint32_t *entry;
+	const struct abi_addr *inner4, const struct abi_addr *inner6, struct dp_session *value) {
+	struct dp_session *_Atomic *entry;
 	unsigned unit;
 	bool inside;
 
@@ -341,12 +346,42 @@ static void inner_store(
 }
 
 void session_index_inner_set(
-	uint32_t index, const struct abi_addr *inner4, const struct abi_addr *inner6) {
-	inner_store(inner4, inner6, index + 1);
+	struct dp_session *session, const struct abi_addr *inner4, const struct abi_addr *inner6) {
+	inner_store(inner4, inner6, session);
 }
 
 void session_index_inner_clear(const struct abi_addr *inner4, const struct abi_addr *inner6) {
-	inner_store(inner4, inner6, 0);
+	inner_store(inner4, inner6, NULL);
+}
+
+uint64_t dp_session_inner_bulk(const uint8_t *const *ips, unsigned n, struct dp_session **out) {
+	struct dp_session *_Atomic *entries[64];
+	uint64_t pool = 0;
+	unsigned unit;
+	bool inside;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t addr;
+
+		if (ips[i][0] >> 4 == 6) {
+			entries[i] = entry6(ips[i] + 24, &inside, &unit);
+		} else {
+			memcpy(&addr, ips[i] + 16, sizeof(addr));
+			entries[i] = entry4(addr, &inside);
+		}
+		pool |= (uint64_t)inside << i;
+		rte_prefetch0((const void *)(uintptr_t)entries[i]);
+	}
+	for (unsigned i = 0; i < n; i++) {
+		out[i] = entry_session(entries[i]);
+		rte_prefetch0(out[i]);
+		rte_prefetch0((const void *)((uintptr_t)out[i] + 64)); // NULL: nothing
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (unlikely(ips[i][0] >> 4 == 6) && out[i] != NULL &&
+			!dp_session_has6(out[i], ips[i] + 24))
+			out[i] = NULL;
+	return pool;
 }
 
 struct dp_session *dp_session_by_inner4(uint32_t addr) {

@@ -26,8 +26,9 @@ void session_index_remote_clear(uint32_t index);
 // -EADDRINUSE.
 int session_index_inner_check(
 	const struct abi_addr *inner4, const struct abi_addr *inner6, uint8_t prefix6);
+struct dp_session;
 void session_index_inner_set(
-	uint32_t index, const struct abi_addr *inner4, const struct abi_addr *inner6);
+	struct dp_session *session, const struct abi_addr *inner4, const struct abi_addr *inner6);
 void session_index_inner_clear(const struct abi_addr *inner4, const struct abi_addr *inner6);
 
 static inline bool addr_none(const struct abi_addr *addr) {

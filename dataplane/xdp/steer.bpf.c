@@ -4,6 +4,9 @@
 // A datagram is the VPN's when its destination is one of the host's own addresses and a port that
 // the VPN listens on. Of a fragmented one only the first fragment has the port: it is remembered,
 // so that the others follow it, and everybody else's fragments stay with the kernel.
+//
+// Handshakes beyond what the control plane will be given anyway are dropped here: a flood of them
+// would fill the buffers that established tunnels need.
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/in.h>
@@ -50,6 +53,20 @@ struct {
 	__type(value, __u64); // when its first fragment came, ns
 } vpn_frags SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steer_limit);
+} vpn_limit SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steer_bucket);
+} vpn_bucket SEC(".maps");
+
 struct frag_hdr {
 	__u8 next;
 	__u8 reserved;
@@ -69,6 +86,34 @@ static __always_inline int is_ours(const struct udphdr *udp, const void *end, co
 		return 0;
 	port = udp->dest;
 	return bpf_map_lookup_elem(&vpn_ports, &port) && bpf_map_lookup_elem(&vpn_hosts, dst);
+}
+
+// A handshake record that comes too soon after the others.
+static __always_inline int too_many(const struct udphdr *udp, const void *end) {
+	const __u8 *type = (const void *)(udp + 1);
+	const struct steer_limit *limit;
+	struct steer_bucket *bucket;
+	__u64 now, credit;
+	__u32 zero = 0;
+
+	if ((const void *)(type + 1) > end || *type != STEER_HANDSHAKE)
+		return 0;
+	limit = bpf_map_lookup_elem(&vpn_limit, &zero);
+	bucket = bpf_map_lookup_elem(&vpn_bucket, &zero);
+	if (!limit || !bucket || limit->cost_ns == 0)
+		return 0;
+	now = bpf_ktime_get_ns();
+	credit = bucket->credit_ns + (now - bucket->last_ns);
+	if (credit > limit->credit_max_ns)
+		credit = limit->credit_max_ns;
+	bucket->last_ns = now;
+	if (credit < limit->cost_ns) {
+		bucket->credit_ns = credit;
+		bucket->shed++;
+		return 1;
+	}
+	bucket->credit_ns = credit - limit->cost_ns;
+	return 0;
 }
 
 static __always_inline int follows(const struct steer_frag *frag) {
@@ -103,6 +148,8 @@ static __always_inline int steer_v4(struct xdp_md *ctx, const struct iphdr *ip, 
 	len = ip->ihl * 4;
 	if (!is_ours((const void *)ip + len, end, frag.dst))
 		return XDP_PASS;
+	if (too_many((const void *)ip + len, end))
+		return XDP_DROP;
 	if (ip->frag_off & V4_MORE)
 		remember(&frag);
 	return to_dataplane(ctx);
@@ -129,6 +176,8 @@ static __always_inline int steer_v6(struct xdp_md *ctx, const struct ipv6hdr *ip
 	}
 	if (!is_ours(payload, end, frag.dst))
 		return XDP_PASS;
+	if (too_many(payload, end))
+		return XDP_DROP;
 	if (payload != (const void *)hdr && (hdr->offset_flags & V6_MORE))
 		remember(&frag);
 	return to_dataplane(ctx);

@@ -173,4 +173,33 @@ def cookie():
     client.close()
 
 
+def sized(address, count):
+    """Datagrams larger than the tunnel, one that may be cut after one that may not, in turn."""
+    whole = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    whole.setsockopt(socket.IPPROTO_IP, 10, 3)  # IP_MTU_DISCOVER: DF, whatever the path says
+    cut = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    cut.setsockopt(socket.IPPROTO_IP, 10, 0)
+    for i in range(int(count)):
+        try:
+            whole.sendto(b"whole" + bytes(1455), (address, 7000))
+        except ConnectionError:
+            pass  # an ICMP error of a datagram before
+        cut.sendto(struct.pack("!I", i) + bytes(1456), (address, 7000))
+        if i % 8 == 7:
+            anyclient.pace(time.monotonic() + 0.002)
+
+
+def count_sized(count):
+    """Says "ready", then waits for so many of what sized() sends; each must come once."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("", 7000))
+    sock.settimeout(10)
+    print("ready", flush=True)
+    missing = set(range(int(count)))
+    while missing:
+        data = sock.recv(2000)
+        assert len(data) == 1460 and not data.startswith(b"whole"), (len(data), data[:5])
+        missing.remove(struct.unpack("!I", data[:4])[0])
+
+
 globals()[sys.argv[1]](*sys.argv[2:])

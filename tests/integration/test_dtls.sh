@@ -28,3 +28,11 @@ pass "iperf3 both ways, both families"
 [ "$(counter dtls_rx)" -gt 100 ] || fail "no DTLS records counted"
 [ "$(counter drop_dtls_auth)" = 0 ] || fail "records failed authentication"
 pass "the CLI shows it"
+
+# Sums of addresses, ports and lengths carry most with the highest port.
+client h --dtls-local-port 65535
+client_wait h
+client_wait_dtls h
+expect_ping h 198.51.100.2
+[ "$(session_field test channel)" = DTLS ] || fail "port 65535: not on DTLS"
+pass "DTLS from port 65535"

@@ -45,6 +45,15 @@ client d
 client_wait d
 client_wait_dtls d
 sizes d
+# In one burst: what is answered by an error, and what is cut instead.
+mkfifo "$dir/counted"
+in_vpn d python3 "$here/packets.py" count_sized 400 >"$dir/counted" 2>"$dir/log/count" &
+counter_pid=$!
+read -r -t "$WAIT" _ <"$dir/counted" || fail "count_sized: $(cat "$dir/log/count")"
+ns lan python3 "$here/packets.py" sized "$(inner4 d)" 400 2>"$dir/log/sized" ||
+	fail "sized: $(cat "$dir/log/sized")"
+wait $counter_pid || fail "of large packets in one burst: $(cat "$dir/log/count")"
+pass "d: errors and fragments in one burst"
 client_stop d
 client t --no-dtls
 client_wait t

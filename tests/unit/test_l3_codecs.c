@@ -152,6 +152,22 @@ static void test_parse6_endless(void **state) {
 	assert_int_equal(ip_parse(p, sizeof(p), true, &info), IP_EXTENSIONS);
 }
 
+static void test_udp_partial_checksum(void **state) {
+	uint8_t p[sizeof(udp4)];
+	struct ip_info info;
+
+	memcpy(p, udp4, sizeof(p));
+	assert_int_equal(ip_parse(p, sizeof(p), true, &info), IP_OK);
+	assert_false(udp_checksum_is_partial(p, &info));
+	// c0a8+0001+c0a8+0002+0011+000c = 18170 -> 8171
+	ip_store16(p + 26, 0x8171);
+	assert_true(udp_checksum_is_partial(p, &info));
+	p[31] ^= 1; // the payload is not in it
+	assert_true(udp_checksum_is_partial(p, &info));
+	ip_store16(p + 26, 0x8170);
+	assert_false(udp_checksum_is_partial(p, &info));
+}
+
 static void test_udp_write(void **state) {
 	uint8_t out[sizeof(udp4)], out6[52];
 	struct udp_headers h = {
@@ -488,6 +504,7 @@ int main(void) {
 		cmocka_unit_test(test_parse4_bad),
 		cmocka_unit_test(test_parse6),
 		cmocka_unit_test(test_parse6_endless),
+		cmocka_unit_test(test_udp_partial_checksum),
 		cmocka_unit_test(test_udp_write),
 		cmocka_unit_test(test_ttl),
 		cmocka_unit_test(test_forwardable),

@@ -11,6 +11,7 @@
 #include <linux/bpf.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "dataplane/xdp/steer.h"
@@ -65,14 +66,20 @@ static int teardown(void **state) {
 	return 0;
 }
 
-static bool bytes_steered(const void *data, size_t len) {
+static uint32_t verdict(const void *data, size_t len) {
 	uint8_t out[256];
 	DECLARE_LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = (uint32_t)len,
 		.data_out = out, .data_size_out = sizeof(out));
 
 	assert_int_equal(bpf_prog_test_run_opts(prog_fd, &opts), 0);
-	assert_true(opts.retval == XDP_REDIRECT || opts.retval == XDP_PASS);
-	return opts.retval == XDP_REDIRECT;
+	return opts.retval;
+}
+
+static bool bytes_steered(const void *data, size_t len) {
+	uint32_t action = verdict(data, len);
+
+	assert_true(action == XDP_REDIRECT || action == XDP_PASS);
+	return action == XDP_REDIRECT;
 }
 
 static bool steered(struct frame_spec spec) {
@@ -137,12 +144,66 @@ static void test_short_frames_are_the_kernels(void **state) {
 	assert_false(bytes_steered(v4.bytes, v4.len));
 }
 
+// Sums over all CPUs: the kernel runs the program on any of them.
+static uint64_t shed(void) {
+	struct steer_bucket *buckets = calloc((size_t)libbpf_num_possible_cpus(), sizeof(*buckets));
+	const uint32_t zero = 0;
+	uint64_t sum = 0;
+
+	assert_non_null(buckets);
+	assert_int_equal(bpf_map_lookup_elem(map_fd("vpn_bucket"), &zero, buckets), 0);
+	for (int i = 0; i < libbpf_num_possible_cpus(); i++)
+		sum += buckets[i].shed;
+	free(buckets);
+	return sum;
+}
+
+static void handshakes(const char *host) {
+	const unsigned each = 3, sent = 200;
+	struct steer_limit limit = {
+		.cost_ns = 1000000000000, .credit_max_ns = each * 1000000000000};
+	struct frame data = frame_make(&(struct frame_spec){host, IPPROTO_UDP, 443});
+	struct frame hello = data;
+	const uint32_t zero = 0;
+	uint64_t before = shed();
+	unsigned passed = 0, dropped = 0;
+
+	data.bytes[data.len - 8] = 23; // what UDP carries begins here
+	hello.bytes[hello.len - 8] = STEER_HANDSHAKE;
+	for (unsigned i = 0; i < sent; i++) // no limit yet
+		assert_true(bytes_steered(hello.bytes, hello.len));
+	assert_int_equal(bpf_map_update_elem(map_fd("vpn_limit"), &zero, &limit, 0), 0);
+	for (unsigned i = 0; i < sent; i++) {
+		uint32_t action = verdict(hello.bytes, hello.len);
+
+		passed += action == XDP_REDIRECT;
+		dropped += action == XDP_DROP;
+		assert_true(bytes_steered(data.bytes, data.len));
+	}
+	assert_int_equal(passed + dropped, sent);
+	// A full bucket a CPU; the clock of a machine that is just up fills none.
+	assert_true(passed <= each * (unsigned)libbpf_num_possible_cpus());
+	assert_int_equal(shed() - before, dropped);
+}
+
+static void test_handshakes_beyond_the_limit_are_dropped(void **state) {
+	handshakes(V4);
+}
+
+static void test_handshakes6_beyond_the_limit_are_dropped(void **state) {
+	handshakes(V6);
+}
+
 int main(int argc, char **argv) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_vpn_datagrams_are_ours, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_the_rest_is_the_kernels, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fragments_follow_the_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_short_frames_are_the_kernels, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_handshakes_beyond_the_limit_are_dropped, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			test_handshakes6_beyond_the_limit_are_dropped, setup, teardown),
 	};
 
 	if (argc != 2) {

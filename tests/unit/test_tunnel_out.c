@@ -32,7 +32,7 @@ static void test_probe(void **state) {
 
 	COUNTED(dpd_answered, 1, decode(sealed(&c, text, 1392)));
 	assert_int_equal(to_outer.n, 1);
-	assert_memory_equal(&dp_pkt(to_outer.m[0])->tuple, &c.tuple, sizeof(c.tuple));
+	assert_memory_equal(&dp_pkt(to_outer.m[0])->dtls->tuple, &c.tuple, sizeof(c.tuple));
 	assert_int_equal(client_open(&c, to_outer.m[0], back), 1392);
 	text[0] = DP_FRAME_DPD_RESP;
 	assert_memory_equal(back, text, 1392);

@@ -201,6 +201,8 @@ struct rte_mbuf *sealed(struct client *c, const void *text, uint16_t n) {
 void run(rte_edge_t edge, struct rte_mbuf **pkts, unsigned n) {
 	source_edge = edge;
 	assert_int_equal(source.n, 0);
+	for (unsigned i = 0; i < n && edge != TO_DECODE; i++) // as handoff-rx does
+		dp_pkt(pkts[i])->session = dp_session_get(dp_pkt(pkts[i])->sid);
 	memcpy(source.m, pkts, n * sizeof(*pkts));
 	source.n = n;
 	rte_graph_walk(dp_self->graph);
