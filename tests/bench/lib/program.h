@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What the benchmarks of the packet path share as programs: options, CPUs, the processor's clock.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/bench/lib/gateway.h"
+
+#define PROGRAM_PACKETS_MAX 2048u // half of the gateway's buffers
+#define PROGRAM_SKIP 77 // exit status: this machine cannot
+
+struct program {
+	const char *name;
+	bool quick; // --short
+	bool no_huge;
+	unsigned rounds; // 0: the benchmark's own choice
+	unsigned repeats;
+	uint32_t sessions; // 0: the benchmark's own choice
+	unsigned packets; // a round; 0: the benchmark's own choice
+	const char *cipher, *direction, *size; // NULL: all
+};
+
+// Parses the options; prints the usage and exits where they are wrong or asked for.
+void program_options(struct program *program, int argc, char **argv, const char *more);
+
+// CPUs for `n` workers: a single one has the last of those that the process may use, two share
+// out what there is. Fewer CPUs than workers: -ENODEV.
+int program_cpus(struct gateway_options *options, unsigned n);
+
+// TSC cycles for each cycle of the core, measured; and the TSC's rate.
+double program_tsc_per_core(void);
+double program_tsc_hz(void);
+
+// The processor's name, from /proc/cpuinfo.
+const char *program_cpu_name(void);
