@@ -1,13 +1,15 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The TLS tunnel's hard corners: key updates, odd segments, malformed and forged records, ends of
-# connections, probes, and clients that do not read. What each case sends is in stream_cases.py.
+# test_stream.sh [STREAMERS]: the TLS tunnel's hard corners: key updates, odd segments, malformed and
+# forged records, ends of connections, probes, and clients that do not read. What each case sends is
+# in stream_cases.py.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 export PYTHONDONTWRITEBYTECODE=1
 
+streamers=${1-1} # 0: the packet worker serves the streams
 ground
-gateway_start
+gateway_start ".[\"penstock:penstock\"].dataplane.streamers = $streamers"
 client bystander --no-dtls
 client_wait bystander
 expect_ping bystander 198.51.100.2
