@@ -22,7 +22,6 @@ struct dp_slab_chunk {
 	struct dp_slab_chunk *next;
 	void *map; // what munmap gets
 	size_t map_len;
-	size_t len; // of the chunk
 };
 
 void dp_slab_init(struct dp_slab *slab, size_t size, uint32_t max) {
@@ -62,9 +61,8 @@ static struct dp_slab_chunk *map_aligned(void) {
 	return chunk;
 }
 
-static struct dp_slab_chunk *chunk_make(size_t want) {
+static struct dp_slab_chunk *chunk_make(size_t len) {
 	struct dp_slab_chunk *chunk;
-	size_t len = want < CHUNK ? (want + PAGE - 1) & ~(size_t)(PAGE - 1) : CHUNK;
 
 	if (len < CHUNK)
 		chunk = map(len, 0);
@@ -78,20 +76,21 @@ static struct dp_slab_chunk *chunk_make(size_t want) {
 	}
 	if (chunk == NULL)
 		return NULL;
-	chunk->len = len;
 	madvise(chunk, len, MADV_DONTDUMP); // there are keys in it
 	return chunk;
 }
 
 static int grow(struct dp_slab *slab) {
-	struct dp_slab_chunk *chunk = chunk_make(LINE + slab->size * (slab->max - slab->made));
+	size_t want = LINE + slab->size * (slab->max - slab->made);
+	size_t len = want < CHUNK ? (want + PAGE - 1) & ~(size_t)(PAGE - 1) : CHUNK;
+	struct dp_slab_chunk *chunk = chunk_make(len);
 
 	if (chunk == NULL)
 		return -ENOMEM;
 	chunk->next = slab->chunks;
 	slab->chunks = chunk;
 	slab->next = (uint8_t *)chunk + LINE;
-	slab->end = (uint8_t *)chunk + chunk->len;
+	slab->end = (uint8_t *)chunk + len;
 	return 0;
 }
 
@@ -123,14 +122,6 @@ void dp_slab_put(struct dp_slab *slab, void *object) {
 	explicit_bzero(object, slab->size);
 	memcpy(object, &slab->free, sizeof(slab->free));
 	slab->free = object;
-}
-
-size_t dp_slab_bytes(const struct dp_slab *slab) {
-	size_t bytes = 0;
-
-	for (const struct dp_slab_chunk *c = slab->chunks; c != NULL; c = c->next)
-		bytes += c->len;
-	return bytes;
 }
 
 void *dp_table_alloc(size_t n, size_t size) {

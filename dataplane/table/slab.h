@@ -27,9 +27,6 @@ void *dp_slab_get(struct dp_slab *slab);
 // Wipes it. NULL is allowed.
 void dp_slab_put(struct dp_slab *slab, void *object);
 
-// Bytes that the pool has taken from the system.
-size_t dp_slab_bytes(const struct dp_slab *slab);
-
 // `n` entries of `size` bytes, zero, for free(): a table that is hit at random, which the kernel may
 // put on huge pages. NULL: no memory.
 void *dp_table_alloc(size_t n, size_t size);
