@@ -89,23 +89,6 @@ static struct round_job job_of(enum direction dir, uint16_t size, enum mode mode
 	return job;
 }
 
-static int run(const struct round_job *job, struct round_result *result) {
-	int ret = rounds_run(job, result);
-
-	if (ret != 0) {
-		fprintf(stderr, "cores: %s\n", strerror(-ret));
-		return ret;
-	}
-	if (result->lost + result->wrong + result->unordered == 0)
-		return 0;
-	fprintf(stderr, "cores: %llu packets lost, %llu wrong (%s), %llu out of order\n",
-		(unsigned long long)result->lost, (unsigned long long)result->wrong,
-		result->wrong_what != NULL ? result->wrong_what : "none",
-		(unsigned long long)result->unordered);
-	rounds_free(result);
-	return -EIO;
-}
-
 static int verify_one(enum direction dir, enum mode mode) {
 	struct round_job job = job_of(dir, 1400, mode);
 	struct round_result result;
@@ -113,7 +96,7 @@ static int verify_one(enum direction dir, enum mode mode) {
 
 	job.rounds = 4;
 	job.verify = true;
-	ret = run(&job, &result);
+	ret = program_run(&program, &job, &result);
 	if (ret == 0)
 		rounds_free(&result);
 	return ret;
@@ -143,7 +126,7 @@ static int measure(struct line *line) {
 	struct round_job job = job_of(line->dir, line->size, line->mode);
 	uint64_t before = handed();
 	struct round_result result;
-	int ret = run(&job, &result);
+	int ret = program_run(&program, &job, &result);
 
 	if (ret != 0)
 		return ret;
@@ -158,7 +141,7 @@ static int measure(struct line *line) {
 	rounds_free(&result);
 	job.profile = true;
 	job.rounds = (program.rounds + 3) / 4;
-	ret = run(&job, &result);
+	ret = program_run(&program, &job, &result);
 	if (ret != 0)
 		return ret;
 	round_profile_add(&line->profile, &result);

@@ -45,23 +45,6 @@ static struct program program = {
 	.name = "sessions", .repeats = REPEATS, .rounds = ROUNDS, .packets = PACKETS};
 static struct memory *base; // of one session; shared with the processes that measure the others
 
-static int run(const struct round_job *job, struct round_result *result) {
-	int ret = rounds_run(job, result);
-
-	if (ret != 0) {
-		fprintf(stderr, "sessions: %s\n", strerror(-ret));
-		return ret;
-	}
-	if (result->lost + result->wrong + result->unordered == 0)
-		return 0;
-	fprintf(stderr, "sessions: %llu packets lost, %llu wrong (%s), %llu out of order\n",
-		(unsigned long long)result->lost, (unsigned long long)result->wrong,
-		result->wrong_what != NULL ? result->wrong_what : "none",
-		(unsigned long long)result->unordered);
-	rounds_free(result);
-	return -EIO;
-}
-
 static struct round_job job_of(enum direction dir, uint16_t size, uint32_t n) {
 	return (struct round_job){
 		.dir = dir,
@@ -86,7 +69,7 @@ static int verify(uint32_t n) {
 
 	job.random = false;
 	job.rounds = (n + job.packets - 1) / job.packets;
-	ret = run(&job, &result);
+	ret = program_run(&program, &job, &result);
 	if (ret != 0)
 		return ret;
 	rounds_free(&result);
@@ -94,7 +77,7 @@ static int verify(uint32_t n) {
 		job = job_of(dir, 1400, n);
 		job.rounds = 8;
 		job.verify = true;
-		ret = run(&job, &result);
+		ret = program_run(&program, &job, &result);
 		if (ret != 0)
 			return ret;
 		rounds_free(&result);
@@ -109,7 +92,7 @@ static int profile(struct line *line, uint32_t n) {
 
 	job.profile = true;
 	job.rounds = (program.rounds + 3) / 4;
-	ret = run(&job, &result);
+	ret = program_run(&program, &job, &result);
 	if (ret != 0)
 		return ret;
 	round_profile_add(&line->profile, &result);
@@ -123,7 +106,7 @@ static int measure(struct line *line, uint32_t n) {
 	for (unsigned i = 0; i < 2; i++) {
 		struct round_job job = job_of(line->dir, line->size, i == 0 ? n : 1);
 		struct round_result result;
-		int ret = run(&job, &result);
+		int ret = program_run(&program, &job, &result);
 
 		if (ret != 0)
 			return ret;

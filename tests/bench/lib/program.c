@@ -118,6 +118,24 @@ int program_cpus(struct gateway_options *options, unsigned n) {
 	return 0;
 }
 
+int program_run(
+	const struct program *program, const struct round_job *job, struct round_result *result) {
+	int ret = rounds_run(job, result);
+
+	if (ret != 0) {
+		fprintf(stderr, "%s: %s\n", program->name, strerror(-ret));
+		return ret;
+	}
+	if (result->lost + result->wrong + result->unordered == 0)
+		return 0;
+	fprintf(stderr, "%s: %llu packets lost, %llu wrong (%s), %llu out of order\n",
+		program->name, (unsigned long long)result->lost, (unsigned long long)result->wrong,
+		result->wrong_what != NULL ? result->wrong_what : "none",
+		(unsigned long long)result->unordered);
+	rounds_free(result);
+	return -EIO;
+}
+
 double program_tsc_hz(void) {
 	return (double)rte_get_tsc_hz();
 }

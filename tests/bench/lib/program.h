@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tests/bench/lib/gateway.h"
+#include "tests/bench/lib/rounds.h"
 
 #define PROGRAM_PACKETS_MAX 2048u // half of the gateway's buffers
 #define PROGRAM_SKIP 77 // exit status: this machine cannot
@@ -27,6 +28,11 @@ void program_options(struct program *program, int argc, char **argv, const char 
 // CPUs for `n` workers: a single one has the last of those that the process may use, two share
 // out what there is. Fewer CPUs than workers: -ENODEV.
 int program_cpus(struct gateway_options *options, unsigned n);
+
+// Rounds of which each packet must arrive, right and in order: rounds_run(), or -EIO with nothing
+// to free. Says on stderr what went wrong.
+int program_run(
+	const struct program *program, const struct round_job *job, struct round_result *result);
 
 // TSC cycles for each cycle of the core, measured; and the TSC's rate.
 double program_tsc_per_core(void);

@@ -85,19 +85,6 @@ static void datagram(uint8_t *data, size_t len, const struct sockaddr_in *from, 
 		lg_payload_arrived(&payload, len + HEADERS, now);
 }
 
-// Bytes of each datagram in a message that GRO put together; 0: it is one.
-static size_t segment_of(struct msghdr *msg) {
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		int size;
-
-		if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO)
-			continue;
-		memcpy(&size, CMSG_DATA(c), sizeof(size));
-		return (size_t)size;
-	}
-	return 0;
-}
-
 void lg_lan_read(void) {
 	struct mmsghdr msgs[MESSAGES];
 	struct iovec iov[MESSAGES];
@@ -118,7 +105,7 @@ void lg_lan_read(void) {
 	n = recvmmsg(fd, msgs, MESSAGES, 0, NULL);
 	now = lg_now();
 	for (int i = 0; i < n; i++) {
-		size_t segment = segment_of(&msgs[i].msg_hdr), len = msgs[i].msg_len;
+		size_t segment = lg_gro_segment(&msgs[i].msg_hdr), len = msgs[i].msg_len;
 
 		if (segment == 0)
 			segment = len;

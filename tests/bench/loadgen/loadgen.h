@@ -150,6 +150,8 @@ enum lg_fd {
 uint64_t lg_now(void); // ns, monotonic
 void lg_log(const char *format, ...) __attribute__((format(printf, 1, 2))); // when verbose
 _Noreturn void lg_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Bytes of each datagram in a message that UDP_GRO put together; 0: it is one.
+size_t lg_gro_segment(struct msghdr *msg);
 int lg_socket_in(const char *netns, int family, int type); // dies when it cannot
 json_t *lg_sample(void); // what the sample command says, or null
 struct lg_cpu {

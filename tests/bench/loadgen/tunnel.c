@@ -225,19 +225,6 @@ static void datagram(
 	}
 }
 
-// Bytes of each datagram in a message that GRO put together; 0: it is one.
-static size_t segment_of(struct msghdr *msg) {
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		int size;
-
-		if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO)
-			continue;
-		memcpy(&size, CMSG_DATA(c), sizeof(size));
-		return (size_t)size;
-	}
-	return 0;
-}
-
 void lg_tunnel_read_udp(struct lg_client *client) {
 	uint8_t control[MESSAGES][CMSG_SPACE(sizeof(int))];
 	struct mmsghdr msgs[MESSAGES];
@@ -255,7 +242,7 @@ void lg_tunnel_read_udp(struct lg_client *client) {
 	n = recvmmsg(client->udp, msgs, MESSAGES, 0, NULL);
 	now = lg_now();
 	for (int i = 0; i < n && client->udp >= 0; i++) {
-		size_t segment = segment_of(&msgs[i].msg_hdr), len = msgs[i].msg_len;
+		size_t segment = lg_gro_segment(&msgs[i].msg_hdr), len = msgs[i].msg_len;
 		const uint8_t *at = iov[i].iov_base;
 
 		if (segment == 0)

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/udp.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -217,4 +218,16 @@ void lg_print(json_t *object) {
 	putchar('\n');
 	fflush(stdout);
 	json_decref(object);
+}
+
+size_t lg_gro_segment(struct msghdr *msg) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		int size;
+
+		if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO)
+			continue;
+		memcpy(&size, CMSG_DATA(c), sizeof(size));
+		return (size_t)size;
+	}
+	return 0;
 }
