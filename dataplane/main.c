@@ -10,6 +10,7 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "dataplane/boot.h"
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/ctl/ctl.h"
 #include "dataplane/eal.h"
@@ -34,7 +35,7 @@ static struct {
 
 static struct cfg *cfg;
 
-static int config_init(void) {
+static int config_read(void) {
 	char *error = NULL;
 
 	cfg = cfg_load_file(options.config, &error);
@@ -47,109 +48,44 @@ static int config_init(void) {
 	return 0;
 }
 
-static void config_fini(void) {
-	cfg_free(cfg);
-	cfg = NULL;
-}
-
-static int eal_init(void) {
-	return dp_eal_init(cfg, options.no_huge || !cfg->dataplane.hugepages);
-}
-
-static int stats_init(void) {
-	return dp_stats_init(cfg);
-}
-
-static int lcores_init(void) {
-	return dp_lcores_init(cfg);
-}
-
-static int pool_init(void) {
-	return dp_pool_init(cfg);
-}
-
-static int crypto_init(void) {
-	return dp_crypto_init(dp_nb_workers + dp_nb_streamers, dp_keys_max(cfg));
-}
-
-static int sessions_init(void) {
-	int ret = dp_session_table_init(cfg->dataplane.sessions_max, dp_stats_sessions);
-
-	if (ret == 0)
-		ret = dp_session_pools_set(cfg);
-	if (ret != 0)
-		dp_session_table_fini();
-	return ret;
-}
-
-static int ports_init(void) {
-	return dp_ports_init(cfg);
-}
-
-static int forwarding_init(void) {
-	return dp_l3_init(cfg);
-}
-
-static int streams_init(void) {
-	return dp_stream_init(cfg);
+static int eal_init(const struct cfg *config) {
+	return dp_eal_init(config, options.no_huge || !config->dataplane.hugepages);
 }
 
 // In the run directory, where the control plane looks for it; which of the two starts first, makes
 // the directory.
-static int ctl_init(void) {
+static int ctl_init(const struct cfg *config) {
 	char path[128]; // run-directory has at most 80 bytes
 
 	if (options.socket != NULL)
-		return dp_ctl_init(cfg, options.socket);
-	if (mkdir(cfg->run_dir, 0755) != 0 && errno != EEXIST)
+		return dp_ctl_init(config, options.socket);
+	if (mkdir(config->run_dir, 0755) != 0 && errno != EEXIST)
 		return -errno;
-	snprintf(path, sizeof(path), "%s/dataplane.sock", cfg->run_dir);
-	return dp_ctl_init(cfg, path);
+	snprintf(path, sizeof(path), "%s/dataplane.sock", config->run_dir);
+	return dp_ctl_init(config, path);
 }
 
-// Undone in reverse. What comes later uses what comes before. The lcores start last and stop
-// first: nothing else has to expect packets while it comes or goes.
-static const struct step {
-	const char *name; // for people: "cannot set up NAME"
-	int (*init)(void); // 0 or -errno
-	void (*fini)(void);
-	bool tells; // init prints by itself what went wrong
-} steps[] = {
-	{"the configuration", config_init, config_fini, true},
+static int launch(const struct cfg *config) {
+	return dp_lcores_launch();
+}
+
+// What comes later uses what comes before. The lcores start last and stop first: nothing else has
+// to expect packets while it comes or goes.
+static const struct dp_step steps[] = {
 	{"DPDK", eal_init, dp_eal_fini, true},
-	{"statistics", stats_init, dp_stats_fini},
-	{"lcores", lcores_init, dp_lcores_fini},
-	{"packet buffers", pool_init, dp_pool_fini, true},
-	{"cryptography", crypto_init, dp_crypto_fini},
-	{"deferred reclamation", dp_reclaim_init, dp_reclaim_fini},
-	{"sessions", sessions_init, dp_session_table_fini},
-	{"ports", ports_init, dp_ports_fini, true},
-	{"forwarding", forwarding_init, dp_l3_fini, true},
-	{"streams", streams_init, dp_stream_fini},
-	{"the packet graph", dp_graph_init, dp_graph_fini, true},
+	{"statistics", dp_stats_init, dp_stats_fini},
+	{"lcores", dp_lcores_init, dp_lcores_fini},
+	{"packet buffers", dp_pool_init, dp_pool_fini, true},
+	{"cryptography", dp_boot_crypto, dp_crypto_fini},
+	{"deferred reclamation", dp_boot_reclaim, dp_reclaim_fini},
+	{"sessions", dp_boot_sessions, dp_session_table_fini},
+	{"ports", dp_ports_init, dp_ports_fini, true},
+	{"forwarding", dp_l3_init, dp_l3_fini, true},
+	{"streams", dp_stream_init, dp_stream_fini},
+	{"the packet graph", dp_boot_graph, dp_graph_fini, true},
 	{"the control socket", ctl_init, dp_ctl_fini, true},
-	{"workers", dp_lcores_launch, dp_lcores_stop},
+	{"workers", launch, dp_lcores_stop},
 };
-
-// Returns how many steps are done, all or those before the one that failed.
-static unsigned start(void) {
-	for (unsigned i = 0; i < RTE_DIM(steps); i++) {
-		int ret = steps[i].init();
-
-		if (ret == 0)
-			continue;
-		if (!steps[i].tells)
-			fprintf(stderr, "penstock-dataplane: cannot set up %s: %s\n", steps[i].name,
-				strerror(-ret));
-		return i;
-	}
-	return RTE_DIM(steps);
-}
-
-static void undo(unsigned done) {
-	while (done > 0)
-		steps[--done].fini();
-}
 
 static void on_signal(int signo) {
 	dp_ctl_stop(); // async-signal-safe
@@ -165,7 +101,7 @@ static void signals_set(void) {
 }
 
 static int serve(void) {
-	unsigned done = start();
+	unsigned done = dp_boot(steps, RTE_DIM(steps), cfg, "penstock-dataplane");
 	int ret = -EIO;
 
 	if (done == RTE_DIM(steps)) {
@@ -174,7 +110,7 @@ static int serve(void) {
 		ret = dp_ctl_run();
 		sd_notify(0, "STOPPING=1");
 	}
-	undo(done);
+	dp_unboot(steps, done);
 	return ret == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
@@ -249,11 +185,14 @@ int main(int argc, char **argv) {
 
 	if (status >= 0)
 		return status;
-	if (options.check) {
-		status = config_init() == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-		config_fini();
-		return status;
+	if (config_read() != 0)
+		return EXIT_FAILURE;
+	if (!options.check) {
+		signals_set();
+		status = serve();
+	} else {
+		status = EXIT_SUCCESS;
 	}
-	signals_set();
-	return serve();
+	cfg_free(cfg);
+	return status;
 }

@@ -15,6 +15,7 @@
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
 
+#include "dataplane/boot.h"
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/eal.h"
 #include "dataplane/graph.h"
@@ -53,7 +54,7 @@ static struct {
 	struct rte_ring *rx[GATEWAY_WORKERS_MAX], *tx[GATEWAY_WORKERS_MAX]; // by device queue
 } wires[2];
 
-static int config_init(void) {
+static int config_make(void) {
 	char json[4096], cpus[64] = "", *error = NULL;
 
 	if (options.workers == 1 && options.cpu_worker != options.cpu_rest)
@@ -71,7 +72,7 @@ static int config_init(void) {
 }
 
 // A namespace of its own: the twins' addresses and routes are nobody else's.
-static int namespace_init(void) {
+static int namespace_init(const struct cfg *config) {
 	int fd, ret;
 
 	if (unshare(CLONE_NEWNET) != 0)
@@ -108,14 +109,14 @@ static int wire_init(unsigned port, const char *name, uint8_t mac_last) {
 	return rte_eth_dev_mac_addr_add((uint16_t)id, &mac, 0);
 }
 
-static int wires_init(void) {
+static int wires_init(const struct cfg *config) {
 	int ret = options.wan_device == NULL ? wire_init(GATEWAY_WAN, "wan", 1) : 0;
 
 	return ret == 0 && options.lan_device == NULL ? wire_init(GATEWAY_LAN, "lan", 2) : ret;
 }
 
 // The router before the clients, and the host on the LAN: their link addresses are known.
-static int neighbours_init(void) {
+static int neighbours_init(const struct cfg *config) {
 	static const char *const commands[] = {
 		"ip neigh replace 203.0.113.254 lladdr 02:00:00:00:01:fe nud permanent dev wan",
 		"ip neigh replace 198.51.100.2 lladdr 02:00:00:00:02:02 nud permanent dev lan",
@@ -131,94 +132,57 @@ static int neighbours_init(void) {
 	return 0;
 }
 
-static int eal_init(void) {
-	int ret = dp_eal_init(cfg, options.no_huge);
+static int eal_init(const struct cfg *config) {
+	int ret = dp_eal_init(config, options.no_huge);
 
 	if (ret != -ENOMEM || options.no_huge)
 		return ret;
 	fprintf(stderr, "bench: goes on in ordinary memory, which is slower\n");
 	options.no_huge = true;
-	return dp_eal_init(cfg, true);
+	return dp_eal_init(config, true);
 }
 
-static int stats_init(void) {
-	return dp_stats_init(cfg);
-}
-
-static int lcores_init(void) {
-	return dp_lcores_init(cfg);
-}
-
-static int pool_init(void) {
-	return dp_pool_init(cfg);
-}
-
-static int crypto_init(void) {
+// What has been taken by now a session does not take.
+static int memory_init(const struct cfg *config) {
 	booting = gateway_memory();
-	return dp_crypto_init(dp_nb_workers + dp_nb_streamers, dp_keys_max(cfg));
+	return 0;
 }
 
-static int sessions_init(void) {
-	int ret = dp_session_table_init(cfg->dataplane.sessions_max, dp_stats_sessions);
-
-	return ret == 0 ? dp_session_pools_set(cfg) : ret;
-}
-
-static int ports_init(void) {
-	return dp_ports_init(cfg);
-}
-
-static int forwarding_init(void) {
-	return dp_l3_init(cfg);
-}
-
-static int streams_init(void) {
-	return dp_stream_init(cfg);
-}
-
-static void config_fini(void) {
-	cfg_free(cfg);
-}
-
-// The steps of the dataplane's own main, with the wires and neighbours between; what it does
-// without is the control socket.
-static const struct step {
-	const char *name;
-	int (*init)(void);
-	void (*fini)(void);
-} steps[] = {
+// Those of the dataplane's own main, with the wires and neighbours between; what it does without
+// is the control socket.
+static const struct dp_step steps[] = {
 	{"network namespace", namespace_init, NULL},
-	{"configuration", config_init, config_fini},
 	{"DPDK", eal_init, dp_eal_fini},
-	{"statistics", stats_init, dp_stats_fini},
-	{"lcores", lcores_init, dp_lcores_fini},
-	{"packet buffers", pool_init, dp_pool_fini},
-	{"cryptography", crypto_init, dp_crypto_fini},
-	{"deferred reclamation", dp_reclaim_init, dp_reclaim_fini},
-	{"sessions", sessions_init, dp_session_table_fini},
+	{"statistics", dp_stats_init, dp_stats_fini},
+	{"lcores", dp_lcores_init, dp_lcores_fini},
+	{"packet buffers", dp_pool_init, dp_pool_fini},
+	{"memory", memory_init, NULL},
+	{"cryptography", dp_boot_crypto, dp_crypto_fini},
+	{"deferred reclamation", dp_boot_reclaim, dp_reclaim_fini},
+	{"sessions", dp_boot_sessions, dp_session_table_fini},
 	{"wires", wires_init, NULL},
-	{"ports", ports_init, dp_ports_fini},
+	{"ports", dp_ports_init, dp_ports_fini},
 	{"neighbours", neighbours_init, NULL},
-	{"forwarding", forwarding_init, dp_l3_fini},
-	{"streams", streams_init, dp_stream_fini},
-	{"graph", dp_graph_init, dp_graph_fini},
+	{"forwarding", dp_l3_init, dp_l3_fini},
+	{"streams", dp_stream_init, dp_stream_fini},
+	{"graph", dp_boot_graph, dp_graph_fini},
 };
 
 static unsigned done;
 static bool running;
 
 int gateway_start(const struct gateway_options *opts) {
-	options = *opts;
-	for (done = 0; done < RTE_DIM(steps); done++) {
-		int ret = steps[done].init();
+	int ret;
 
-		if (ret == 0)
-			continue;
-		fprintf(stderr, "bench: cannot set up %s: %s\n", steps[done].name, strerror(-ret));
-		gateway_stop();
+	options = *opts;
+	ret = config_make();
+	if (ret != 0)
 		return ret;
-	}
-	return 0;
+	done = dp_boot(steps, RTE_DIM(steps), cfg, "bench");
+	if (done == RTE_DIM(steps))
+		return 0;
+	gateway_stop();
+	return -EIO;
 }
 
 // The stream lcore has nothing to do here, but polls as the workers do: it gets what they leave.
@@ -263,10 +227,10 @@ void gateway_stop(void) {
 		dp_lcores_stop();
 	}
 	running = false;
-	while (done > 0) {
-		if (steps[--done].fini != NULL)
-			steps[done].fini();
-	}
+	dp_unboot(steps, done);
+	done = 0;
+	cfg_free(cfg);
+	cfg = NULL;
 }
 
 // As dp_ports_init deals queues out: each port begins with another worker.
