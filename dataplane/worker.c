@@ -122,13 +122,26 @@ static struct rte_ring *ring_make(const char *what, unsigned lcore_no, unsigned 
 	return rte_ring_create(name, size, SOCKET_ID_ANY, RING_F_SC_DEQ);
 }
 
+// The CPU that an lcore of EAL is held to; UINT32_MAX: it may run on several.
+static uint32_t cpu_of(unsigned eal_lcore) {
+	rte_cpuset_t set = rte_lcore_cpuset(eal_lcore);
+
+	if (CPU_COUNT(&set) != 1)
+		return UINT32_MAX;
+	for (uint32_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		if (CPU_ISSET(cpu, &set))
+			return cpu;
+	}
+	return UINT32_MAX;
+}
+
 static int lcore_init(struct dp_lcore *lcore, unsigned lcore_no) {
 	bool worker = lcore_no < dp_nb_workers;
 
 	lcore->lcore_no = (uint16_t)lcore_no;
 	lcore->number = (uint16_t)(worker ? lcore_no : lcore_no - dp_nb_workers);
 	lcore->kind = worker ? ABI_WORKER_PACKET : ABI_WORKER_STREAM;
-	lcore->cpu = rte_lcore_to_cpu_id((int)lcore_no + 1); // EAL's lcore 0 is the control thread
+	lcore->cpu = cpu_of(lcore_no + 1); // EAL's lcore 0 is the control thread
 	lcore->stats = &dp_stats->worker[lcore_no];
 	lcore->stats->kind = lcore->kind;
 	lcore->stats->lcore = lcore_no + 1;

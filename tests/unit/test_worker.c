@@ -93,6 +93,11 @@ static void give(struct dp_lcore *to, unsigned n) {
 	dp_handoff(to, pkts, n);
 }
 
+static void test_lcores_name_the_cpu_they_are_held_to(void **state) {
+	for (unsigned slot = 0; slot < 3; slot++)
+		assert_int_equal(dp_stats->worker[slot].cpu, 0); // --lcores below
+}
+
 static void test_every_packet_arrives(void **state) {
 	uint64_t dropped = 0;
 
@@ -175,6 +180,8 @@ int main(int argc, char **argv) {
 		"--lcores=0@0,1@0,2@0,3@0", "--main-lcore=0", "-m64", "--iova-mode=va",
 		"--file-prefix=penstock", NULL};
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			test_lcores_name_the_cpu_they_are_held_to, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_every_packet_arrives, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_inbox_drops_and_counts, setup, teardown),
 		cmocka_unit_test_setup_teardown(
