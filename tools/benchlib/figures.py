@@ -2,7 +2,7 @@
 """The table of figures to reach, with what was measured. Called by page.py and tools/bench."""
 
 from benchlib.results import ratio
-from benchlib.tables import Table, against_elsewhere, disturbance, floor_cycles, traffic_ratio
+from benchlib.tables import Table, disturbance, floor_cycles, traffic_ratio
 
 CIPHER = "aes-128-gcm"
 
@@ -127,15 +127,12 @@ def interference(every):
     def worst(field, what):
         return max(row[field] for row in rows if row["what"] == what)
 
-    floods = [against_elsewhere(row) for row in rows if against_elsewhere(row) is not None]
-    beside = f" (floods against one elsewhere: at most {max(floods):.2f})" if floods else ""
     return [
         Figure("packets that established tunnels lose during each interference", "0",
                [(f"{disturbance(what)[0]}: ", worst("lost", what), 0) for what in whats],
                digits=0),
         Figure("their 99th percentile latency against the quiet one", "under 2",
-               [(f"{disturbance(what)[0]}: ", worst("p99_ratio", what), 2) for what in whats],
-               beside=beside),
+               [(f"{disturbance(what)[0]}: ", worst("p99_ratio", what), 2) for what in whats]),
     ]
 
 

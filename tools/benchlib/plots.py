@@ -150,7 +150,7 @@ def interference(every):
         values = [[found.value(field, channel=channel, what=what) for what in whats]
                   for field in ("p50_us", "p99_us")]
         quiet = found.value("p99_us", channel=channel, what="quiet")
-        panels.append(Bars(f"Round trip through established {channel.upper()} tunnels, meanwhile:",
+        panels.append(Bars(f"Through the gateway in established {channel.upper()} tunnels, meanwhile:",
                            "microseconds", [tables.disturbance(what)[0] for what in whats],
                            ["median", "99th percentile"], values,
                            line=(2 * quiet, "twice the quiet 99th percentile") if quiet else None))

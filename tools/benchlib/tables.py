@@ -338,14 +338,6 @@ def disturbance(what):
     return DISTURBANCES.get(what, (what, ""))
 
 
-def against_elsewhere(row):
-    """A flood's 99th percentile against that of a flood which the gateway does not see; None where
-    that is no question."""
-    if row["what"] not in ("hello-flood", "forged"):
-        return None
-    return ratio(row.get("p99_us"), row.get("p99_elsewhere"))
-
-
 def interference(every):
     found = every["interference"]
     rows = []
@@ -359,10 +351,12 @@ def interference(every):
                              number(row.get("lost"), 0), number(row.get("p50_us"), 0),
                              number(row.get("p99_us"), 0), number(row.get("max_us"), 0),
                              number(row.get("p99_ratio"), 2),
-                             number(against_elsewhere(row), 2)])
+                             number(row.get("echo_p50_us"), 0),
+                             number(row.get("echo_p99_us"), 0)])
     return [Table("Established tunnels meanwhile",
                   ["over", "meanwhile", "rate", "packets/s", "sent", "lost", "median, us",
-                   "99 %, us", "longest, us", "99 % against quiet", "against elsewhere"], rows, left=2)]
+                   "99 %, us", "longest, us", "99 % against quiet", "round trip: median, us",
+                   "round trip: 99 %, us"], rows, left=2)]
 
 
 OF = {

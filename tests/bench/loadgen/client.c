@@ -154,6 +154,7 @@ static void tunnel_opened(struct lg_client *client) {
 
 	lg_http_end(client);
 	lg_client_watch(client, EPOLLIN);
+	lg_stamp_socket(client->tcp);
 	lg_packet_header(client);
 	client->connects++;
 	if (ret == 0 && lg_opt.dtls && (!client->has_app_id || client->dtls_port == 0))
@@ -184,6 +185,7 @@ static void dtls_event(struct lg_client *client) {
 		return;
 	}
 	setsockopt(client->udp, IPPROTO_UDP, UDP_GRO, &one, sizeof(one));
+	lg_stamp_socket(client->udp);
 	lg_tls_end(client);
 	state_set(client, LG_DTLS_PROBE);
 	probe(client);

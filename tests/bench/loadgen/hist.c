@@ -29,6 +29,15 @@ void lg_hist_add(struct lg_hist *hist, uint64_t ns) {
 		hist->max = ns;
 }
 
+void lg_hist_join(struct lg_hist *hist, const struct lg_hist *other) {
+	for (unsigned i = 0; i < 64 * LG_HIST_SUB; i++)
+		hist->bucket[i] += other->bucket[i];
+	hist->count += other->count;
+	hist->sum += other->sum;
+	if (other->max > hist->max)
+		hist->max = other->max;
+}
+
 uint64_t lg_hist_quantile(const struct lg_hist *hist, double q) {
 	uint64_t rank = (uint64_t)(q * (double)hist->count), sum = 0;
 

@@ -40,6 +40,7 @@ void lg_lan_init(void) {
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	setsockopt(fd, IPPROTO_UDP, UDP_GRO, &one, sizeof(one));
+	lg_stamp_socket(fd);
 	epoll_ctl(lg_epoll, EPOLL_CTL_ADD, fd, &event);
 	in = malloc((size_t)MESSAGES * MESSAGE_BYTES);
 	if (in == NULL)
@@ -73,7 +74,8 @@ static void echo_add(uint8_t *data, size_t len, const struct sockaddr_in *to) {
 		echoes_flush();
 }
 
-static void datagram(uint8_t *data, size_t len, const struct sockaddr_in *from, uint64_t now) {
+static void datagram(
+	uint8_t *data, size_t len, const struct sockaddr_in *from, struct lg_time time) {
 	struct lg_payload payload;
 
 	if (len < sizeof(payload))
@@ -82,15 +84,15 @@ static void datagram(uint8_t *data, size_t len, const struct sockaddr_in *from, 
 	if (payload.kind == LG_ECHO)
 		echo_add(data, len, from);
 	else
-		lg_payload_arrived(&payload, len + HEADERS, now);
+		lg_payload_arrived(&payload, len + HEADERS, time);
 }
 
 void lg_lan_read(void) {
 	struct mmsghdr msgs[MESSAGES];
 	struct iovec iov[MESSAGES];
 	struct sockaddr_in from[MESSAGES];
-	uint8_t control[MESSAGES][CMSG_SPACE(sizeof(int))];
-	uint64_t now;
+	uint8_t control[MESSAGES][LG_CONTROL_BYTES];
+	struct lg_time time;
 	int n;
 
 	for (unsigned i = 0; i < MESSAGES; i++) {
@@ -103,15 +105,16 @@ void lg_lan_read(void) {
 			.msg_controllen = sizeof(control[i])};
 	}
 	n = recvmmsg(fd, msgs, MESSAGES, 0, NULL);
-	now = lg_now();
+	time.now = lg_now();
 	for (int i = 0; i < n; i++) {
 		size_t segment = lg_gro_segment(&msgs[i].msg_hdr), len = msgs[i].msg_len;
 
 		if (segment == 0)
 			segment = len;
+		time.stamp = lg_stamp(&msgs[i].msg_hdr, time.now);
 		for (size_t at = 0; at < len; at += segment)
 			datagram((uint8_t *)iov[i].iov_base + at,
-				len - at < segment ? len - at : segment, &from[i], now);
+				len - at < segment ? len - at : segment, &from[i], time);
 	}
 	echoes_flush();
 }

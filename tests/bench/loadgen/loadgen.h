@@ -51,6 +51,7 @@ struct lg_options {
 	double login_rate; // logins begun a second; 0: as many as `parallel` allows
 	double login_timeout; // seconds for one login
 	unsigned retry_ms; // between attempts of one client
+	bool stamps; // of arrivals, by the kernel
 	char *restart; // command
 	char *sample; // command
 	char *watch; // prefixes of process names, separated by commas
@@ -150,6 +151,12 @@ enum lg_fd {
 uint64_t lg_now(void); // ns, monotonic
 void lg_log(const char *format, ...) __attribute__((format(printf, 1, 2))); // when verbose
 _Noreturn void lg_die(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Space for what a message says beside its data.
+#define LG_CONTROL_BYTES (CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct timespec)))
+// Lets the kernel say when it received what is read from the socket, if --stamps asks for it.
+void lg_stamp_socket(int fd);
+// When the kernel received the message, as lg_now() counts; `now` where it does not say.
+uint64_t lg_stamp(struct msghdr *msg, uint64_t now);
 // Bytes of each datagram in a message that UDP_GRO put together; 0: it is one.
 size_t lg_gro_segment(struct msghdr *msg);
 int lg_socket_in(const char *netns, int family, int type); // dies when it cannot
@@ -172,6 +179,7 @@ struct lg_hist {
 	uint64_t bucket[64 * LG_HIST_SUB];
 };
 void lg_hist_add(struct lg_hist *hist, uint64_t ns);
+void lg_hist_join(struct lg_hist *hist, const struct lg_hist *other); // adds the other's
 uint64_t lg_hist_quantile(const struct lg_hist *hist, double q);
 json_t *lg_hist_report(const struct lg_hist *hist); // microseconds
 
@@ -251,15 +259,20 @@ struct lg_payload { // host byte order: both ends are here
 void lg_packet_header(struct lg_client *client); // when its address is known
 // The next upstream packet, but for the zeros behind its payload.
 void lg_packet_fill(struct lg_client *client, unsigned kind, uint64_t now, uint8_t *packet);
-void lg_packet_downstream(const uint8_t *packet, size_t len, uint64_t now); // from a tunnel
+struct lg_time { // of an arrival, as lg_now() counts
+	uint64_t now; // it was read
+	uint64_t stamp; // the kernel received it
+};
+void lg_packet_downstream(const uint8_t *packet, size_t len, struct lg_time time); // from a tunnel
 struct lg_payload lg_payload_next(struct lg_client *client, unsigned kind, uint64_t now);
 // len: of the inner packet, bytes
-void lg_payload_arrived(const struct lg_payload *payload, size_t len, uint64_t now);
+void lg_payload_arrived(const struct lg_payload *payload, size_t len, struct lg_time time);
 
 // --- traffic.c
 struct lg_way { // figures of one direction of a run
 	uint64_t sent, received, bytes; // packets; inner bytes received
-	struct lg_hist latency;
+	struct lg_hist latency; // until it was read
+	struct lg_hist kernel; // --stamps: until the kernel received it
 	uint64_t recent; // received since the last interval line
 	struct lg_hist recent_latency;
 };

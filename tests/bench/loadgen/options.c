@@ -71,6 +71,7 @@ static const char usage[] =
 	"  --burst N                 packets in a row for one client, one system call (32)\n"
 	"  --echo-rate N             echo packets a second beside up, down and both (0)\n"
 	"  --seconds N               of each run (5)\n"
+	"  --stamps                  also latency until the kernel received a packet\n"
 	"  --interval SECONDS        print a line of {\"loadgen\":\"interval\"} this often\n"
 	"  SIGINT, SIGTERM           end the run under way early; its result is printed\n"
 	"\n"
@@ -88,7 +89,8 @@ static const char usage[] =
 	"Output, one object a line: {\"loadgen\":\"login\",...} when all are in, then one a run:\n"
 	"  up, down, echo  {\"sent\",\"received\",\"lost\",\"mpps\",\"gbps\" (of inner packets),\n"
 	"                  \"latency_us\":{\"p50\",\"p90\",\"p99\",\"p999\",\"max\"}}: one way in up and down,\n"
-	"                  there and back in echo\n"
+	"                  there and back in echo. --stamps adds \"kernel_us\": from right before it\n"
+	"                  is handed to the kernel until the kernel received it at the other end\n"
 	"  cpu             CPU seconds: {\"generator\",\"watched\",\"watched_fd\",\"core\"}\n"
 	"  logins          {\"logins\",\"per_second\",\"failures\",\"latency_us\"}\n"
 	"  reconnect       {\"seconds\" until all are back,\"by_cookie\",\"by_password\",\"first\",\"median\"}\n"
@@ -118,6 +120,7 @@ enum {
 	OPT_BURST,
 	OPT_ECHO_RATE,
 	OPT_SECONDS,
+	OPT_STAMPS,
 	OPT_INTERVAL,
 	OPT_WATCH,
 	OPT_WATCH_FD,
@@ -151,6 +154,7 @@ static const struct option options[] = {
 	{"burst", 1, NULL, OPT_BURST},
 	{"echo-rate", 1, NULL, OPT_ECHO_RATE},
 	{"seconds", 1, NULL, OPT_SECONDS},
+	{"stamps", 0, NULL, OPT_STAMPS},
 	{"interval", 1, NULL, OPT_INTERVAL},
 	{"watch", 1, NULL, OPT_WATCH},
 	{"watch-fd", 1, NULL, OPT_WATCH_FD},
@@ -292,6 +296,9 @@ static void traffic_option(int c) {
 		break;
 	case OPT_SECONDS:
 		lg_opt.seconds = number(optarg, 0.01, 86400);
+		break;
+	case OPT_STAMPS:
+		lg_opt.stamps = true;
 		break;
 	case OPT_INTERVAL:
 		lg_opt.interval = number(optarg, 0.001, 86400);

@@ -82,10 +82,10 @@ struct lg_payload lg_payload_next(struct lg_client *client, unsigned kind, uint6
 		.sent_ns = now};
 }
 
-void lg_payload_arrived(const struct lg_payload *payload, size_t len, uint64_t now) {
+void lg_payload_arrived(const struct lg_payload *payload, size_t len, struct lg_time time) {
 	struct lg_flow *flow;
 	struct lg_way *way;
-	uint64_t latency = now - payload->sent_ns;
+	uint64_t latency = time.now - payload->sent_ns;
 
 	if (payload->magic != MAGIC || payload->run != lg_run_no ||
 		payload->client >= lg_opt.clients)
@@ -96,20 +96,23 @@ void lg_payload_arrived(const struct lg_payload *payload, size_t len, uint64_t n
 						 : &lg_echo;
 	if (payload->seq >= flow->seen)
 		flow->seen = payload->seq + 1;
-	flow->progress_ns = now;
+	flow->progress_ns = time.now;
 	way->received++;
 	way->bytes += len;
 	lg_hist_add(&way->latency, latency);
+	if (lg_opt.stamps)
+		lg_hist_add(&way->kernel,
+			time.stamp > payload->sent_ns ? time.stamp - payload->sent_ns : 0);
 	way->recent++;
 	lg_hist_add(&way->recent_latency, latency);
 }
 
-void lg_packet_downstream(const uint8_t *packet, size_t len, uint64_t now) {
+void lg_packet_downstream(const uint8_t *packet, size_t len, struct lg_time time) {
 	struct lg_payload payload;
 	const size_t headers = sizeof(struct iphdr) + sizeof(struct udphdr);
 
 	if (len < headers + sizeof(payload) || packet[0] != 0x45 || packet[9] != IPPROTO_UDP)
 		return;
 	memcpy(&payload, packet + headers, sizeof(payload));
-	lg_payload_arrived(&payload, len, now);
+	lg_payload_arrived(&payload, len, time);
 }

@@ -154,7 +154,7 @@ static unsigned send_paced(struct sender *s, uint64_t start, uint64_t now) {
 	while (total < due && total < PASS) {
 		unsigned n = due - total < each ? (unsigned)(due - total) : each;
 
-		send_burst(s, &lg_clients[s->turn], n, now);
+		send_burst(s, &lg_clients[s->turn], n, lg_now());
 		s->turn = (s->turn + 1) % lg_opt.clients;
 		total += n;
 	}
@@ -195,11 +195,15 @@ static void run_reset(void) {
 static json_t *way_report(const struct lg_way *way, double seconds) {
 	uint64_t lost = way->sent > way->received ? way->sent - way->received : 0;
 
-	return json_pack("{s:I,s:I,s:I,s:f,s:f,s:o}", "sent", (json_int_t)way->sent, "received",
-		(json_int_t)way->received, "lost", (json_int_t)lost, "mpps",
+	json_t *report = json_pack("{s:I,s:I,s:I,s:f,s:f,s:o}", "sent", (json_int_t)way->sent,
+		"received", (json_int_t)way->received, "lost", (json_int_t)lost, "mpps",
 		(double)way->received / seconds / 1e6, "gbps",
 		(double)way->bytes * 8 / seconds / 1e9, "latency_us",
 		lg_hist_report(&way->latency));
+
+	if (lg_opt.stamps)
+		json_object_set_new(report, "kernel_us", lg_hist_report(&way->kernel));
+	return report;
 }
 
 static json_t *recent_report(struct lg_way *way, double seconds) {
@@ -310,6 +314,10 @@ void lg_run_traffic(const char *name) {
 		json_object_set_new(report, "down", way_report(&lg_down, seconds));
 	if (run.echo.on)
 		json_object_set_new(report, "echo", way_report(&lg_echo, seconds));
+	if (lg_opt.stamps) {
+		lg_hist_join(&lg_up.kernel, &lg_down.kernel);
+		json_object_set_new(report, "kernel_us", lg_hist_report(&lg_up.kernel));
+	}
 	json_object_set_new(report, "cpu", lg_cpu_report(&cpu[0], &cpu[1]));
 	json_object_set_new(report, "sample", json_pack("[o,o]", sample[0], sample[1]));
 	lg_print(report);

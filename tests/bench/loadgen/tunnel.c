@@ -193,9 +193,9 @@ void lg_tunnel_frame(
 
 // 0, or -ECONNRESET: the server ended the session.
 static int frame_in(struct lg_client *client, bool dtls, uint8_t type, const uint8_t *payload,
-	size_t len, uint64_t now) {
+	size_t len, struct lg_time time) {
 	if (type == LG_DATA)
-		lg_packet_downstream(payload, len, now);
+		lg_packet_downstream(payload, len, time);
 	else if (type == LG_DPD_REQ)
 		lg_tunnel_frame(client, dtls, LG_DPD_RESP, payload, len);
 	else if (type == LG_DISCONNECT || type == LG_TERMINATE)
@@ -204,7 +204,7 @@ static int frame_in(struct lg_client *client, bool dtls, uint8_t type, const uin
 }
 
 static void datagram(
-	struct lg_client *client, const uint8_t *at, const uint8_t *end, uint64_t now) {
+	struct lg_client *client, const uint8_t *at, const uint8_t *end, struct lg_time time) {
 	struct dtls12_record record;
 
 	while (at < end && dtls12_parse(&at, end, &record) == 0) {
@@ -220,16 +220,16 @@ static void datagram(
 		if (!lg_open(keys, text, text, (size_t)len, nonce, aad, sizeof(aad)))
 			continue;
 		lg_client_proved(client);
-		if (frame_in(client, true, text[0], text + 1, (size_t)len - 1, now) != 0)
+		if (frame_in(client, true, text[0], text + 1, (size_t)len - 1, time) != 0)
 			return;
 	}
 }
 
 void lg_tunnel_read_udp(struct lg_client *client) {
-	uint8_t control[MESSAGES][CMSG_SPACE(sizeof(int))];
+	uint8_t control[MESSAGES][LG_CONTROL_BYTES];
 	struct mmsghdr msgs[MESSAGES];
 	struct iovec iov[MESSAGES];
-	uint64_t now;
+	struct lg_time time;
 	int n;
 
 	for (unsigned i = 0; i < MESSAGES; i++) {
@@ -240,21 +240,22 @@ void lg_tunnel_read_udp(struct lg_client *client) {
 			.msg_controllen = sizeof(control[i])};
 	}
 	n = recvmmsg(client->udp, msgs, MESSAGES, 0, NULL);
-	now = lg_now();
+	time.now = lg_now();
 	for (int i = 0; i < n && client->udp >= 0; i++) {
 		size_t segment = lg_gro_segment(&msgs[i].msg_hdr), len = msgs[i].msg_len;
 		const uint8_t *at = iov[i].iov_base;
 
 		if (segment == 0)
 			segment = len;
+		time.stamp = lg_stamp(&msgs[i].msg_hdr, time.now);
 		for (size_t from = 0; from < len; from += segment)
 			datagram(client, at + from,
-				at + (len - from < segment ? len : from + segment), now);
+				at + (len - from < segment ? len : from + segment), time);
 	}
 }
 
-static int record_in(
-	struct lg_client *client, const struct tls_record *record, uint8_t *at, uint64_t now) {
+static int record_in(struct lg_client *client, const struct tls_record *record, uint8_t *at,
+	struct lg_time time) {
 	const struct tls_protection *p = client->protection;
 	struct lg_keys *keys = &client->tls_rx;
 	uint8_t *text = at + record->text_offset, nonce[12], aad[13];
@@ -277,7 +278,7 @@ static int record_in(
 		int ret = cstp_parse(&frame, text + len, &f);
 
 		if (ret == 0)
-			ret = frame_in(client, false, f.type, f.payload, f.len, now);
+			ret = frame_in(client, false, f.type, f.payload, f.len, time);
 		if (ret != 0)
 			return ret;
 	}
@@ -286,18 +287,26 @@ static int record_in(
 
 int lg_tunnel_read_tcp(struct lg_client *client) {
 	size_t len = client->rest_len, at = 0;
+	uint8_t control[LG_CONTROL_BYTES];
+	struct iovec iov = {tcp_in + len, LG_IN_BYTES};
+	struct msghdr msg = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control)};
+	struct lg_time time;
 	ssize_t n;
-	uint64_t now;
 
 	if (len > 0)
 		memcpy(tcp_in, client->rest, len);
-	n = recv(client->tcp, tcp_in + len, LG_IN_BYTES, 0);
+	n = recvmsg(client->tcp, &msg, 0);
 	if (n < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	if (n == 0)
 		return -ECONNRESET;
 	len += (size_t)n;
-	now = lg_now();
+	// of the last segment: what came before it waited no longer
+	time.now = lg_now();
+	time.stamp = lg_stamp(&msg, time.now);
 	for (;;) {
 		struct tls_record record;
 		int ret = tls_record_parse(client->protection, tcp_in + at, tcp_in + len, &record);
@@ -306,7 +315,7 @@ int lg_tunnel_read_tcp(struct lg_client *client) {
 			return ret;
 		if (ret == 0)
 			break;
-		ret = record_in(client, &record, tcp_in + at, now);
+		ret = record_in(client, &record, tcp_in + at, time);
 		if (ret != 0)
 			return ret;
 		at += record.len;

@@ -220,6 +220,29 @@ void lg_print(json_t *object) {
 	json_decref(object);
 }
 
+void lg_stamp_socket(int fd) {
+	int one = 1;
+
+	if (lg_opt.stamps)
+		setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
+}
+
+// Stamps are of the clock of the day: what counts is how long ago one was made.
+uint64_t lg_stamp(struct msghdr *msg, uint64_t now) {
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		struct timespec then, day;
+		int64_t age;
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&then, CMSG_DATA(c), sizeof(then));
+		clock_gettime(CLOCK_REALTIME, &day);
+		age = (day.tv_sec - then.tv_sec) * 1000000000 + (day.tv_nsec - then.tv_nsec);
+		return age > 0 ? now - (uint64_t)age : now;
+	}
+	return now;
+}
+
 size_t lg_gro_segment(struct msghdr *msg) {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
 		int size;
