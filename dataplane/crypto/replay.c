@@ -17,8 +17,14 @@ void dp_replay_start(struct dp_replay *replay, uint64_t next) {
 	replay->last = next - 1;
 	memset(replay->bits, 0xff, sizeof(replay->bits));
 	// in its own block the ones above are still to come
-	replay->bits[replay->last / BLOCK_BITS & BLOCK_MASK] = UINT64_MAX >>
-		(BLOCK_BITS - 1 - replay->last % BLOCK_BITS);
+	replay->recent = UINT64_MAX >> (BLOCK_BITS - 1 - replay->last % BLOCK_BITS);
+}
+
+static uint64_t block(const struct dp_replay *replay, uint64_t seq) {
+	uint64_t number = seq / BLOCK_BITS;
+
+	return number == replay->last / BLOCK_BITS ? replay->recent
+						   : replay->bits[number & BLOCK_MASK];
 }
 
 static bool too_old(const struct dp_replay *replay, uint64_t seq) {
@@ -28,7 +34,7 @@ static bool too_old(const struct dp_replay *replay, uint64_t seq) {
 static bool marked(const struct dp_replay *replay, uint64_t seq) {
 	if (!replay->any || seq > replay->last)
 		return false;
-	return replay->bits[seq / BLOCK_BITS & BLOCK_MASK] >> (seq % BLOCK_BITS) & 1;
+	return block(replay, seq) >> (seq % BLOCK_BITS) & 1;
 }
 
 bool dp_replay_check(const struct dp_replay *replay, uint64_t seq) {
@@ -37,16 +43,22 @@ bool dp_replay_check(const struct dp_replay *replay, uint64_t seq) {
 
 // Clears the blocks between the one that was highest and that of seq, each at most once.
 static void advance(struct dp_replay *replay, uint64_t seq) {
-	uint64_t from = replay->last / BLOCK_BITS, to = seq / BLOCK_BITS, n = to - from;
+	uint64_t from = replay->last / BLOCK_BITS, n = seq / BLOCK_BITS - from;
 
+	replay->last = seq;
+	if (n == 0)
+		return;
+	replay->bits[from & BLOCK_MASK] = replay->recent;
+	replay->recent = 0;
 	if (n > DP_REPLAY_BLOCKS)
 		n = DP_REPLAY_BLOCKS;
 	for (uint64_t i = 1; i <= n; i++)
 		replay->bits[(from + i) & BLOCK_MASK] = 0;
-	replay->last = seq;
 }
 
 bool dp_replay_accept(struct dp_replay *replay, uint64_t seq) {
+	uint64_t bit = UINT64_C(1) << (seq % BLOCK_BITS);
+
 	if (!dp_replay_check(replay, seq))
 		return false;
 	if (!replay->any) {
@@ -54,6 +66,9 @@ bool dp_replay_accept(struct dp_replay *replay, uint64_t seq) {
 	} else if (seq > replay->last) {
 		advance(replay, seq);
 	}
-	replay->bits[seq / BLOCK_BITS & BLOCK_MASK] |= UINT64_C(1) << (seq % BLOCK_BITS);
+	if (seq / BLOCK_BITS == replay->last / BLOCK_BITS)
+		replay->recent |= bit;
+	else
+		replay->bits[seq / BLOCK_BITS & BLOCK_MASK] |= bit;
 	return true;
 }

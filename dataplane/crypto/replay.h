@@ -8,10 +8,13 @@
 #define DP_REPLAY_BLOCKS 32u // of 64 bits, power of two
 #define DP_REPLAY_WINDOW ((DP_REPLAY_BLOCKS - 1) * 64u) // 1,984 records
 
+// The block of the highest number is kept beside it and not in the ring: in order, a record touches
+// no other cache line.
 struct dp_replay {
 	uint64_t last; // highest sequence number accepted
+	uint64_t recent; // its block
 	bool any; // one was accepted
-	uint64_t bits[DP_REPLAY_BLOCKS];
+	uint64_t bits[DP_REPLAY_BLOCKS]; // the blocks before
 };
 
 // A new window whose numbers below `next` count as seen: the handshake used them. 0: none did.
