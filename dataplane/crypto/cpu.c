@@ -22,7 +22,7 @@
 
 #define CHACHA_KEY_LEN 32u
 #define NONCE_LEN 12u
-#define AHEAD 3u // records whose keys are on their way
+#define AHEAD 4u // records whose keys are on their way
 
 static struct {
 	IMB_MGR **mgrs; // one an lcore; the first serves the control thread too
@@ -91,29 +91,30 @@ void crypto_cpu_key_free(struct dp_key *key) {
 	dp_slab_put(chacha ? &cpu.chacha : &cpu.gcm, key_at(key));
 }
 
-// The round keys lie first, the powers of the hash key behind them, the low ones last: short
-// records need no others.
+// Lines of a schedule where there are VAES and AVX-512: the round keys, then the powers of the hash
+// key from the 48th down to the first. A record of n blocks is hashed with the n + 1 lowest.
 #define LINES (RTE_ALIGN(sizeof(struct gcm_key_data), 64) / 64)
-#define ROUND_LINES 4u
-#define SHORT_LINES 4u // at the end, for records of SHORT bytes
-#define SHORT 256u
+#define POWERS 3u // the first line of them
 
-// `line`: to which cache, rte_prefetch0 or 1; a constant, so that nothing is called.
 static inline __attribute__((always_inline)) void key_prefetch(
-	const struct dp_key *key, uint16_t len, void (*line)(const volatile void *)) {
+	const struct dp_key *key, uint16_t len) {
+	unsigned bits = key_bits(key) & KEY_CIPHER, first;
 	const char *at = key_at(key);
 
-	line(at);
-	if ((key_bits(key) & KEY_CIPHER) == ABI_CHACHA20_POLY1305)
+	rte_prefetch0(at);
+	if (bits == ABI_CHACHA20_POLY1305)
 		return;
-	for (unsigned i = 1; i < ROUND_LINES; i++)
-		line(at + i * 64);
-	for (unsigned i = len > SHORT ? ROUND_LINES : LINES - SHORT_LINES; i < LINES; i++)
-		line(at + i * 64);
+	first = LINES - RTE_MIN((len / 16u + 6) / 4, LINES - POWERS);
+	rte_prefetch0(at + 64);
+	rte_prefetch0(at + 128);
+	if (bits == ABI_AES_256_GCM)
+		rte_prefetch0(at + 192);
+	for (unsigned i = first; i < LINES; i++)
+		rte_prefetch0(at + i * 64);
 }
 
 void crypto_cpu_prefetch(const struct dp_key *key, uint16_t len) {
-	key_prefetch(key, len, rte_prefetch1);
+	key_prefetch(key, len);
 }
 
 static bool tag_equal(const uint8_t *a, const uint8_t *b) {
@@ -191,12 +192,10 @@ static void run(IMB_MGR *mgr, struct dp_crypt *op) {
 void crypto_cpu_run(unsigned lcore_no, struct dp_crypt *ops, unsigned n) {
 	IMB_MGR *mgr = cpu.mgrs[lcore_no];
 
-	for (unsigned i = 1; i < n && i < AHEAD; i++)
-		if (ops[i].key != ops[i - 1].key)
-			key_prefetch(ops[i].key, ops[i].len, rte_prefetch0);
+	// the first ones' are the caller's to load
 	for (unsigned i = 0; i < n; i++) {
-		if (i + AHEAD < n && ops[i + AHEAD].key != ops[i].key)
-			key_prefetch(ops[i + AHEAD].key, ops[i + AHEAD].len, rte_prefetch0);
+		if (i + AHEAD < n && ops[i + AHEAD].key != ops[i + AHEAD - 1].key)
+			key_prefetch(ops[i + AHEAD].key, ops[i + AHEAD].len);
 		run(mgr, &ops[i]);
 	}
 }

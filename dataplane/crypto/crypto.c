@@ -12,6 +12,8 @@
 
 #include "dataplane/crypto/backend.h"
 
+#define CPU_STEP 4u // records
+
 static struct {
 	bool by_device[FAMILY_MAX];
 	bool devices, cpu; // started
@@ -85,6 +87,10 @@ void dp_key_free(struct dp_key *key) {
 void dp_key_prefetch(const struct dp_key *key, uint16_t len) {
 	if (!(key_bits(key) & KEY_DEVICE))
 		crypto_cpu_prefetch(key, len);
+}
+
+unsigned dp_crypto_step(void) {
+	return crypto.devices ? CRYPTO_BURST : CPU_STEP;
 }
 
 // Up to CRYPTO_BURST operations, of which some are a device's.

@@ -32,9 +32,14 @@ struct dp_key *dp_key_new(
 	enum abi_cipher cipher, const uint8_t *key, bool encrypt, uint8_t aad_len);
 void dp_key_free(struct dp_key *key);
 
-// Starts to load into the second-level cache what a record of `len` bytes needs of the key: for when
-// dp_crypto_run is called soon. A device's keys are left alone.
+// Starts to load what a record of `len` bytes needs of the key, up to 16 cache lines: for some
+// records that dp_crypto_run gets next, not for a whole burst, which would push each other out. A
+// device's keys are left alone.
 void dp_key_prefetch(const struct dp_key *key, uint16_t len);
+
+// How many records to give to dp_crypto_run at a time where other work goes on between: few on the
+// CPU, so that what the next ones need is loaded meanwhile; a burst where there is a device.
+unsigned dp_crypto_step(void);
 
 // One record to protect or open in place.
 struct dp_crypt {

@@ -32,6 +32,7 @@ struct burst {
 	struct dp_crypt ops[DP_BURST];
 	struct work work[DP_BURST];
 	unsigned n, nb_opened;
+	unsigned run; // how many of the operations were run
 	struct rte_mbuf *away[DP_BURST]; // to other owners
 	unsigned nb_away;
 	struct rte_mbuf *rest[DP_BURST]; // further records of datagrams
@@ -85,9 +86,9 @@ static struct dp_dtls *channel_of(struct dp_session *session, const struct abi_t
 	struct dp_dtls *prev = atomic_load_explicit(&session->dtls_prev, memory_order_acquire);
 
 	*other = NULL;
-	if (dtls != NULL && (dtls->epoch != epoch || dtls->closed))
+	if (dtls != NULL && dtls->rx_epoch != epoch)
 		dtls = NULL;
-	if (prev != NULL && prev->epoch != epoch)
+	if (prev != NULL && prev->rx_epoch != epoch)
 		prev = NULL;
 	if (dtls == NULL || prev == NULL)
 		return dtls != NULL ? dtls : prev;
@@ -101,13 +102,13 @@ static struct dp_dtls *channel_of(struct dp_session *session, const struct abi_t
 
 static int op_fill(struct dp_crypt *op, struct rte_mbuf *m, const struct dtls12_record *record,
 	const struct dp_dtls *dtls) {
-	int len = dtls12_open(record, dtls->cipher, dtls->rx_iv, op->nonce, op->aad);
+	int len = dtls12_open(record, dtls->rx_cipher, dtls->rx_iv, op->nonce, op->aad);
 
 	if (len < 0)
 		return len;
 	op->m = m;
 	op->key = dtls->rx_key;
-	op->offset = (uint16_t)(DTLS12_HEADER_LEN + dtls12_explicit_len(dtls->cipher));
+	op->offset = (uint16_t)(DTLS12_HEADER_LEN + dtls12_explicit_len(dtls->rx_cipher));
 	op->len = (uint16_t)len;
 	op->aad_len = DTLS12_AAD_LEN;
 	return 0;
@@ -133,8 +134,8 @@ static void enlist(struct burst *b, struct rte_mbuf *m, struct dp_session *sessi
 		return;
 	}
 	*work = (struct work){.session = session, .dtls = dtls, .type = record->type};
-	if (b->n > 0 && b->ops[b->n].key != b->ops[b->n - 1].key)
-		dp_key_prefetch(dtls->rx_key, m->data_len);
+	if (b->n == 0 || b->ops[b->n].key != b->ops[b->n - 1].key)
+		dp_key_prefetch(dtls->rx_key, b->ops[b->n].len);
 	dp_pkt(m)->seq = record->seq;
 	if (other != NULL)
 		work->spare = copy_of(m, rte_pktmbuf_mtod(m, uint8_t *), m->data_len);
@@ -208,7 +209,7 @@ static void alert(struct work *work, const uint8_t *text, unsigned len) {
 		return;
 	if (dtls != atomic_load_explicit(&work->session->dtls, memory_order_relaxed))
 		return; // the channel before closes: that is as it should be
-	dtls->closed = true;
+	dp_dtls_close(dtls);
 	work->session->dtls_live = false;
 	tunnel_dtls_event(work->session, ABI_EVT_DTLS_DOWN, ABI_END_USER, &dtls->tuple);
 }
@@ -226,7 +227,8 @@ static void follow(struct burst *b, struct work *work, struct rte_mbuf *m, bool 
 		dp_count(ABI_C_dtls_moved, 1);
 		tunnel_dtls_event(session, ABI_EVT_DTLS_MOVED, ABI_END_UNSPECIFIED, &dtls->tuple);
 	}
-	dtls->confirmed = true;
+	if (unlikely(!dtls->heard))
+		dtls->heard = dtls->confirmed = true;
 	if (!session->dtls_live) {
 		session->dtls_live = true;
 		tunnel_dtls_event(session, ABI_EVT_DTLS_UP, ABI_END_UNSPECIFIED, &dtls->tuple);
@@ -269,9 +271,13 @@ static void opened(struct burst *b, const struct dp_crypt *op, struct work *work
 	b->frames[b->nb_frames++] = m;
 }
 
-static void open_all(struct burst *b) {
-	dp_crypto_run(dp_self->lcore_no, b->ops, b->n);
-	for (unsigned i = 0; i < b->n; i++) {
+// Opens those of the enlisted records that come before `end`.
+static void open_until(struct burst *b, unsigned end) {
+	unsigned start = b->run;
+
+	dp_crypto_run(dp_self->lcore_no, b->ops + start, end - start);
+	b->run = end;
+	for (unsigned i = start; i < end; i++) {
 		struct dp_crypt *op = &b->ops[i];
 		struct work *work = &b->work[i];
 		struct rte_mbuf *m = op->m;
@@ -290,9 +296,15 @@ static void open_all(struct burst *b) {
 	}
 }
 
-// Starts to load what will be read of a session and of its channel's receiving half.
-static void prefetch(const struct rte_mbuf *m, struct dp_session *session) {
-	const uint8_t *record = rte_pktmbuf_mtod(m, const uint8_t *);
+static void prefetch_session(const struct dp_session *session) {
+	if (session == NULL)
+		return;
+	rte_prefetch0(session);
+	rte_prefetch0((const char *)session + 64);
+}
+
+// Starts to load what will be read of the receiving half of a session's channel, and its counters.
+static void prefetch_channel(const struct dp_session *session) {
 	struct dp_dtls *dtls;
 
 	// another owner writes to its lines all the time: they stay there
@@ -304,29 +316,52 @@ static void prefetch(const struct rte_mbuf *m, struct dp_session *session) {
 		return;
 	rte_prefetch0(&dtls->rx_key);
 	rte_prefetch0(&dtls->replay);
-	// the place of its number in the window; of what is no record, any place
-	rte_prefetch0(&dtls->replay.bits[(record[9] << 8 | record[10]) / 64 % DP_REPLAY_BLOCKS]);
 }
 
-// Datagrams of one client often follow each other: a tuple is looked up once for all of them.
-static void lookup(struct rte_mbuf **pkts, unsigned n, struct dp_session **sessions) {
+// Datagrams of one client often follow each other: a tuple is looked up once for all of them. Returns
+// how many lookups it took.
+static unsigned lookup(struct rte_mbuf **pkts, unsigned n, struct dp_session **sessions) {
 	const struct abi_tuple *tuples[DP_BURST];
 	struct dp_session *found[DP_BURST];
 	uint8_t of[DP_BURST];
-	unsigned nb = 0;
+	unsigned nb = 1;
 
+	tuples[0] = &dp_pkt(pkts[0])->tuple;
 	for (unsigned i = 0; i < n; i++) {
 		const struct abi_tuple *tuple = &dp_pkt(pkts[i])->tuple;
 
-		if (nb == 0 || !dp_tuple_equal(tuples[nb - 1], tuple))
+		if (!dp_tuple_equal(tuples[nb - 1], tuple))
 			tuples[nb++] = tuple;
 		of[i] = (uint8_t)(nb - 1);
 	}
 	dp_session_lookup_bulk(tuples, nb, found);
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		sessions[i] = found[of[i]];
-		prefetch(pkts[i], sessions[i]);
+	return nb;
+}
+
+// Sessions, channels, keys, the cipher: each a few packets ahead of the next, so that what one of
+// them needs is loaded while others work. All of a burst at once would be more than the core can
+// have on its way, and than its first cache holds.
+static void pipeline(struct burst *b, struct rte_mbuf **pkts, unsigned n,
+	struct dp_session **sessions, unsigned step) {
+	for (unsigned i = 0; i < n && i < 4 * step && step < n; i++)
+		prefetch_session(sessions[i]);
+	for (unsigned i = 0; i < n && i < 2 * step && step < n; i++)
+		prefetch_channel(sessions[i]);
+	for (unsigned at = 0; at < n; at += step) {
+		unsigned end = RTE_MIN(at + step, n), ready = b->n;
+
+		for (unsigned i = at; i < end; i++) {
+			if (i + 4 * step < n)
+				prefetch_session(sessions[i + 4 * step]);
+			if (i + 2 * step < n)
+				prefetch_channel(sessions[i + 2 * step]);
+			sort(b, pkts[i], sessions[i]);
+		}
+		open_until(b, ready);
 	}
+	open_until(b, b->n);
 }
 
 // At most DP_BURST packets. Leaves the datagrams' further records in pkts, returns their number.
@@ -335,13 +370,13 @@ static unsigned run(
 	struct dp_session *sessions[DP_BURST];
 	struct burst b;
 
+	bool many = lookup(pkts, n, sessions) > n / 4;
+
 	b.now = rte_rdtsc();
-	b.n = b.nb_opened = b.nb_away = b.nb_rest = 0;
+	b.n = b.run = b.nb_opened = b.nb_away = b.nb_rest = 0;
 	b.nb_frames = b.nb_punts = 0;
-	lookup(pkts, n, sessions);
-	for (unsigned i = 0; i < n; i++)
-		sort(&b, pkts[i], sessions[i]);
-	open_all(&b);
+	// what few sessions need is loaded by the first of them
+	pipeline(&b, pkts, n, sessions, many ? dp_crypto_step() : DP_BURST);
 	dp_count(ABI_C_dtls_rx, b.nb_opened);
 	tunnel_to_owners(b.away, b.nb_away);
 	tunnel_enqueue(graph, node, EDGE_TUNNEL_IN, b.frames, b.nb_frames);

@@ -23,7 +23,7 @@ struct out {
 static bool seq_usable(struct dp_session *session, struct dp_dtls *dtls) {
 	if (dtls->tx_seq > DTLS12_SEQ_MAX) {
 		if (!dtls->closed) {
-			dtls->closed = true;
+			dp_dtls_close(dtls);
 			session->dtls_live = false;
 			tunnel_dtls_event(
 				session, ABI_EVT_DTLS_DOWN, ABI_END_SEQ_EXHAUSTED, &dtls->tuple);
@@ -89,13 +89,35 @@ static void prepare(struct out *out, struct rte_mbuf *m) {
 	}
 	pkt->dtls = dtls;
 	if (wrap(m, dtls, &out->ops[out->n])) {
-		// the first of a burst that goes to many sessions would wait for its key
-		if (out->n > 0 && out->ops[out->n].key != out->ops[out->n - 1].key)
-			dp_key_prefetch(dtls->tx_key, m->data_len);
+		if (out->n == 0 || out->ops[out->n].key != out->ops[out->n - 1].key)
+			dp_key_prefetch(dtls->tx_key, out->ops[out->n].len);
 		out->n++;
 	} else {
 		dp_drop(&m, 1, ABI_C_drop_too_big);
 	}
+}
+
+// Do packets of few sessions follow each other? Their keys are loaded once.
+static bool is_run(void **objs, unsigned n) {
+	const struct dp_session *first = dp_pkt(objs[0])->session;
+
+	return dp_pkt(objs[n / 4])->session == first && dp_pkt(objs[n / 2])->session == first &&
+		dp_pkt(objs[n - 1])->session == first;
+}
+
+// A few records are prepared, and their keys loaded, while those before are encrypted.
+static void seal(struct out *out, void **objs, unsigned n) {
+	unsigned step = is_run(objs, n) ? DP_BURST : dp_crypto_step(), run = 0;
+
+	for (unsigned at = 0; at < n; at += step) {
+		unsigned end = RTE_MIN(at + step, n), ready = out->n;
+
+		for (unsigned i = at; i < end; i++)
+			prepare(out, objs[i]);
+		dp_crypto_run(dp_self->lcore_no, out->ops + run, ready - run);
+		run = ready;
+	}
+	dp_crypto_run(dp_self->lcore_no, out->ops + run, out->n - run);
 }
 
 static uint16_t dtls_encode_process(
@@ -107,10 +129,8 @@ static uint16_t dtls_encode_process(
 		struct out out;
 
 		out.n = out.nb_away = 0;
-		for (uint16_t i = 0; i < burst; i++)
-			prepare(&out, objs[done + i]);
+		seal(&out, objs + done, burst);
 		tunnel_to_owners(out.away, out.nb_away);
-		dp_crypto_run(dp_self->lcore_no, out.ops, out.n);
 		for (unsigned i = 0; i < out.n; i++) {
 			if (out.ops[i].ok)
 				sealed[nb++] = out.ops[i].m;

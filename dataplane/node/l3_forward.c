@@ -36,7 +36,9 @@ struct packet {
 	uint16_t mtu; // of the tunnel it goes into
 };
 
-#define AHEAD 4u // packets whose channels are on their way
+// Packets whose channels, and whose sessions are on their way.
+#define AHEAD 8u
+#define AHEAD_SESSION 16u
 
 static unsigned icmp(struct packet *p, enum icmp_kind kind, uint16_t mtu) {
 	p->pkt->icmp_kind = (uint8_t)kind;
@@ -165,7 +167,7 @@ static unsigned check(struct packet *p) {
 static unsigned forward(struct packet *p, struct dp_session *session, bool pool) {
 	p->v6 = p->info.version == 6;
 	p->mtu = UINT16_MAX;
-	if (session != NULL)
+	if (session != NULL && (likely(!p->v6) || dp_session_has6(session, p->ip + 24)))
 		return to_client(p, session);
 	if (!pool)
 		return to_lan(p, false);
@@ -191,8 +193,15 @@ static void emit(struct edge_run *run, struct packet *p, unsigned edge) {
 		edge_add_made(run, edge, pieces[i]);
 }
 
-// Starts to load what the nodes behind need of a session and its channel.
-static void prefetch(struct dp_session *session) {
+static void prefetch_session(const struct dp_session *session) {
+	if (session == NULL)
+		return;
+	rte_prefetch0(session);
+	rte_prefetch0((const char *)session + 64);
+}
+
+// Starts to load what the nodes behind need of a session's counters and its channel.
+static void prefetch_channel(struct dp_session *session) {
 	struct dp_dtls *dtls;
 
 	if (session == NULL)
@@ -203,7 +212,6 @@ static void prefetch(struct dp_session *session) {
 		return;
 	rte_prefetch0(dtls);
 	rte_prefetch0((const char *)dtls + 64);
-	rte_prefetch0((const char *)dtls + 128);
 }
 
 // At most DP_BURST packets; with constants for what differs between the two nodes.
@@ -216,14 +224,18 @@ static inline __attribute__((always_inline)) void burst(
 	for (unsigned i = 0; i < n; i++)
 		ips[i] = rte_pktmbuf_mtod((struct rte_mbuf *)objs[i], const uint8_t *);
 	pool = dp_session_inner_bulk(ips, n, sessions);
+	for (unsigned i = 0; i < n && i < AHEAD_SESSION; i++)
+		prefetch_session(sessions[i]);
 	for (unsigned i = 0; i < n && i < AHEAD; i++)
-		prefetch(sessions[i]);
+		prefetch_channel(sessions[i]);
 	for (unsigned i = 0; i < n; i++) {
 		struct packet p = {.m = objs[i]};
 		unsigned edge = 0;
 
+		if (i + AHEAD_SESSION < n)
+			prefetch_session(sessions[i + AHEAD_SESSION]);
 		if (i + AHEAD < n) {
-			prefetch(sessions[i + AHEAD]);
+			prefetch_channel(sessions[i + AHEAD]);
 			rte_prefetch0_write(ips[i + AHEAD] - 64); // where new headers will be
 		}
 		p.pkt = dp_pkt(p.m);

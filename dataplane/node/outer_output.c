@@ -15,6 +15,7 @@
 #include "dataplane/table/session.h"
 
 #define OUTER_TTL 64u
+#define AHEAD 4u // packets whose headers are on their way from the second cache
 
 enum {
 	EDGE_TX,
@@ -247,6 +248,8 @@ static uint16_t outer_output_process(
 	out.hop.port = NULL;
 	out.epoch = dp_way_now();
 	for (uint16_t i = 0; i < n; i++) {
+		if (i + AHEAD < n && dp_pkt(objs[i + AHEAD])->session != NULL)
+			rte_prefetch0(dp_pkt(objs[i + AHEAD])->dtls->outer.headers);
 		if (dp_pkt(objs[i])->session != NULL)
 			output_record(&out, objs[i]);
 		else

@@ -38,15 +38,15 @@ static bool rate_take(uint64_t now) {
 
 // Another owner's window is read as it is: a hint, the owner checks for itself.
 static bool possible(const struct dp_dtls *dtls, const struct dtls12_record *record) {
-	return dtls != NULL && !dtls->closed && dtls->epoch == record->epoch &&
+	return dtls != NULL && dtls->rx_epoch == record->epoch &&
 		dp_replay_check(&dtls->replay, record->seq & DTLS12_SEQ_MAX);
 }
 
 // A copy of the record for one candidate: opening it in place would destroy it for the next.
 static bool trial(struct rte_mbuf *m, const struct dtls12_record *record,
 	const struct dp_dtls *dtls, struct dp_crypt *op) {
-	unsigned offset = DTLS12_HEADER_LEN + dtls12_explicit_len(dtls->cipher);
-	int len = dtls12_open(record, dtls->cipher, dtls->rx_iv, op->nonce, op->aad);
+	unsigned offset = DTLS12_HEADER_LEN + dtls12_explicit_len(dtls->rx_cipher);
+	int len = dtls12_open(record, dtls->rx_cipher, dtls->rx_iv, op->nonce, op->aad);
 	uint16_t bytes = (uint16_t)(DTLS12_HEADER_LEN + record->len);
 	char *copy;
 

@@ -65,11 +65,6 @@ struct dp_session *dp_session_at(uint32_t index) {
 				    : NULL;
 }
 
-void dp_session_prefetch(uint32_t index) {
-	if (index < sessions_max)
-		rte_prefetch0((const void *)(uintptr_t)&slots[index]);
-}
-
 struct dp_session *dp_session_get(struct abi_sid sid) {
 	struct dp_session *session = dp_session_at(sid.index);
 
@@ -105,6 +100,8 @@ static struct dp_dtls *dtls_new(const struct abi_cmd_dtls_set *set, struct abi_s
 	memcpy(dtls->tx_iv, set->tx.iv, sizeof(dtls->tx_iv));
 	dtls->cipher = set->cipher;
 	dtls->epoch = set->epoch;
+	dtls->rx_cipher = set->cipher;
+	dtls->rx_epoch = set->epoch;
 	dtls->mtu = set->mtu;
 	dtls->tx_seq = set->tx.seq;
 	dp_replay_start(&dtls->replay, set->rx.seq);
@@ -127,10 +124,10 @@ static void previous_drop(struct dp_dtls *dtls) {
 	if (session != NULL) {
 		atomic_store_explicit(&session->dtls_prev, NULL, memory_order_release);
 		current = atomic_load_explicit(&session->dtls, memory_order_relaxed);
+		// the hash's copy is compared, not the one that the owner writes
+		if (current == NULL || !dp_tuple_equal(&session->hashed, &dtls->hashed))
+			session_index_tuple_del(&dtls->hashed, session);
 	}
-	// the hash's copy is compared, not the one that the owner writes
-	if (current == NULL || !dp_tuple_equal(&session->hashed, &dtls->hashed))
-		session_index_tuple_del(&dtls->hashed, dtls->sid);
 	dp_reclaim(&dtls->reclaim, dtls_release);
 }
 
@@ -172,7 +169,7 @@ int dp_session_dtls_set(const struct abi_cmd *cmd) {
 	dtls = dtls_new(set, cmd->sid);
 	if (dtls == NULL)
 		return errno == EINVAL ? -EINVAL : -ENOSPC;
-	rc = session_index_tuple_add(&set->tuple, cmd->sid);
+	rc = session_index_tuple_add(&set->tuple, session);
 	if (rc != 0) {
 		dtls_free(dtls);
 		return rc;
@@ -194,19 +191,19 @@ int dp_session_dtls_clear(struct abi_sid sid) {
 	session_index_remote_clear(sid.index);
 	if (dtls == NULL)
 		return 0;
-	session_index_tuple_del(&session->hashed, sid);
+	session_index_tuple_del(&session->hashed, session);
 	dp_reclaim(&dtls->reclaim, dtls_release);
 	return 0;
 }
 
 // The owner has written the new addresses into its dp_dtls already; `hashed` are the old ones.
 int dp_session_tuple_set(struct dp_session *session, const struct abi_tuple *tuple) {
-	int rc = session_index_tuple_add(tuple, session->sid);
+	int rc = session_index_tuple_add(tuple, session);
 
 	if (rc != 0)
 		return rc;
 	if (!dp_tuple_equal(tuple, &session->hashed))
-		session_index_tuple_del(&session->hashed, session->sid);
+		session_index_tuple_del(&session->hashed, session);
 	session->hashed = *tuple;
 	session_index_remote_set(session->sid.index, &tuple->remote);
 	return 0;

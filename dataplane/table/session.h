@@ -9,6 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_mbuf.h>
@@ -36,7 +37,7 @@ struct dp_outer {
 };
 
 // One direction of DTLS in one epoch is a key, a nonce base and a counter. Fields are grouped by
-// cache lines: sending touches the first three, receiving the next two and one of the window's.
+// cache lines: sending touches the first two, receiving the two behind them.
 struct dp_dtls {
 	struct dp_key *tx_key; // ctl makes, owner uses
 	uint64_t tx_seq; // owner: next, 48 bits
@@ -50,6 +51,9 @@ struct dp_dtls {
 	struct dp_outer outer; // owner
 	struct dp_key *rx_key __attribute__((aligned(64)));
 	uint8_t rx_iv[12];
+	uint16_t rx_epoch; // owner: of the records that are opened; 0: closed
+	uint8_t rx_cipher;
+	bool heard; // owner: as `confirmed`
 	struct abi_tuple tuple; // owner; the hash's copy is the control thread's
 	struct dp_replay replay; // owner
 	struct abi_sid sid; // whose it is
@@ -101,6 +105,8 @@ struct dp_session {
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct dp_session) <= 512, "dp_session");
+_Static_assert(offsetof(struct dp_dtls, rx_key) == 128, "dp_dtls: sending");
+_Static_assert(offsetof(struct dp_dtls, replay) == 192, "dp_dtls: receiving");
 
 // Boot. max: sessions_max of the configuration; stats: that many entries, or NULL: private ones.
 int dp_session_table_init(uint32_t max, struct abi_session_stats *stats);
@@ -130,10 +136,8 @@ void dp_session_tick(uint64_t now_s);
 struct dp_session *dp_session_get(struct abi_sid sid);
 // By index alone (timers, dump).
 struct dp_session *dp_session_at(uint32_t index);
-// Starts to load what dp_session_at reads.
-void dp_session_prefetch(uint32_t index);
 
-// Bulk by outer tuple, with prefetch: n <= 64; out[i] NULL when unknown.
+// Bulk by outer tuple: n <= 64; out[i] NULL when unknown. The sessions themselves are not touched.
 void dp_session_lookup_bulk(
 	const struct abi_tuple *const *tuples, unsigned n, struct dp_session **out);
 // Candidates for a datagram from an unknown address of a known client address (NAT port moved).
@@ -143,13 +147,20 @@ unsigned dp_session_candidates(
 // By inner destination: direct index within the pools. NULL: nobody.
 struct dp_session *dp_session_by_inner4(uint32_t addr); // network order
 struct dp_session *dp_session_by_inner6(const uint8_t *addr);
-// The same of the destinations of `n` IP packets, 64 at most, with prefetch. Of each packet the bytes
-// of an IPv4 or IPv6 header are read, be they valid or not. Bit i of the result: the i-th address is in
-// a pool.
+// The same of the destinations of `n` IP packets, 64 at most; the sessions themselves are not touched:
+// whether an IPv6 address is within the session's prefix (dp_session_has6) is left to the caller. Of
+// each packet the bytes of an IPv4 or IPv6 header are read, be they valid or not. Bit i of the result:
+// the i-th address is in a pool.
 uint64_t dp_session_inner_bulk(const uint8_t *const *ips, unsigned n, struct dp_session **out);
 // Is the address in a client pool at all (then never sent to the LAN)?
 bool dp_session_pool4(uint32_t addr);
 bool dp_session_pool6(const uint8_t *addr);
+
+// Owner: nothing is sent or received on the channel any more.
+static inline void dp_dtls_close(struct dp_dtls *dtls) {
+	dtls->closed = true;
+	dtls->rx_epoch = 0;
+}
 
 static inline bool dp_tuple_equal(const struct abi_tuple *a, const struct abi_tuple *b) {
 	return __builtin_memcmp(a, b, sizeof(*a)) == 0;

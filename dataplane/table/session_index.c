@@ -96,21 +96,10 @@ void session_index_fini(void) {
 	heads = NULL;
 }
 
-// Outer tuples. The value is the sid itself: readers follow no pointer of the hash.
+// Outer tuples.
 
-static void *sid_pack(struct abi_sid sid) {
-	return (void *)((uintptr_t)sid.generation << 32 | sid.index);
-}
-
-static struct abi_sid sid_unpack(const void *data) {
-	return (struct abi_sid){
-		.index = (uint32_t)(uintptr_t)data,
-		.generation = (uint32_t)((uintptr_t)data >> 32),
-	};
-}
-
-int session_index_tuple_add(const struct abi_tuple *tuple, struct abi_sid sid) {
-	return rte_hash_add_key_data(tuples, tuple, sid_pack(sid)) == 0 ? 0 : -ENOSPC;
+int session_index_tuple_add(const struct abi_tuple *tuple, struct dp_session *session) {
+	return rte_hash_add_key_data(tuples, tuple, session) == 0 ? 0 : -ENOSPC;
 }
 
 static void position_release(struct dp_reclaim *reclaim) {
@@ -121,41 +110,32 @@ static void position_release(struct dp_reclaim *reclaim) {
 	free(p);
 }
 
-void session_index_tuple_del(const struct abi_tuple *tuple, struct abi_sid sid) {
+void session_index_tuple_del(const struct abi_tuple *tuple, const struct dp_session *session) {
 	struct free_position *p;
+	int32_t position;
 	void *data;
 
-	if (rte_hash_lookup_data(tuples, tuple, &data) < 0 || data != sid_pack(sid))
+	if (rte_hash_lookup_data(tuples, tuple, &data) < 0 || data != session)
 		return;
+	position = rte_hash_del_key(tuples, tuple);
 	p = malloc(sizeof(*p));
 	if (p == NULL)
-		return; // stays until the tuple is claimed again; its sid is stale by then
-	p->position = rte_hash_del_key(tuples, tuple);
+		return; // the place is lost, but nobody finds the session
+	p->position = position;
 	dp_reclaim(&p->reclaim, position_release);
 }
 
 void dp_session_lookup_bulk(
 	const struct abi_tuple *const *keys, unsigned n, struct dp_session **out) {
-	void *data[RTE_HASH_LOOKUP_BULK_MAX];
 	uint64_t hits = 0;
 
 	memset(out, 0, n * sizeof(*out));
 	if (n == 0 ||
-		rte_hash_lookup_bulk_data(tuples, (const void **)(uintptr_t)keys, n, &hits, data) <=
-			0)
+		rte_hash_lookup_bulk_data(
+			tuples, (const void **)(uintptr_t)keys, n, &hits, (void **)out) <= 0)
 		return;
 	for (unsigned i = 0; i < n; i++)
-		if (hits >> i & 1)
-			dp_session_prefetch(sid_unpack(data[i]).index);
-	for (unsigned i = 0; i < n; i++) {
 		if (!(hits >> i & 1))
-			continue;
-		out[i] = dp_session_at(sid_unpack(data[i]).index);
-		rte_prefetch0(out[i]);
-		rte_prefetch0((const void *)((uintptr_t)out[i] + 64)); // NULL: nothing
-	}
-	for (unsigned i = 0; i < n; i++)
-		if (out[i] != NULL && out[i]->sid.generation != sid_unpack(data[i]).generation)
 			out[i] = NULL;
 }
 
@@ -372,15 +352,8 @@ uint64_t dp_session_inner_bulk(const uint8_t *const *ips, unsigned n, struct dp_
 		pool |= (uint64_t)inside << i;
 		rte_prefetch0((const void *)(uintptr_t)entries[i]);
 	}
-	for (unsigned i = 0; i < n; i++) {
-		out[i] = entry_session(entries[i]);
-		rte_prefetch0(out[i]);
-		rte_prefetch0((const void *)((uintptr_t)out[i] + 64)); // NULL: nothing
-	}
 	for (unsigned i = 0; i < n; i++)
-		if (unlikely(ips[i][0] >> 4 == 6) && out[i] != NULL &&
-			!dp_session_has6(out[i], ips[i] + 24))
-			out[i] = NULL;
+		out[i] = entry_session(entries[i]);
 	return pool;
 }
 

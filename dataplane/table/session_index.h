@@ -9,15 +9,16 @@
 #include "dataplane/abi/abi.h"
 
 struct cfg;
+struct dp_session;
 
 int session_index_init(uint32_t max);
 void session_index_fini(void);
 int session_index_pools(const struct cfg *cfg);
 
 // Outer tuple to session: the last one to claim a tuple has it. 0, -ENOSPC.
-int session_index_tuple_add(const struct abi_tuple *tuple, struct abi_sid sid);
-// Takes the tuple back if it is still this session's.
-void session_index_tuple_del(const struct abi_tuple *tuple, struct abi_sid sid);
+int session_index_tuple_add(const struct abi_tuple *tuple, struct dp_session *session);
+// Takes the tuple back if it is still this session's: before the session itself is reclaimed.
+void session_index_tuple_del(const struct abi_tuple *tuple, const struct dp_session *session);
 // Puts the session into the list of `remote`'s clients, out of the one it was in.
 void session_index_remote_set(uint32_t index, const struct abi_addr *remote);
 void session_index_remote_clear(uint32_t index);
@@ -26,7 +27,6 @@ void session_index_remote_clear(uint32_t index);
 // -EADDRINUSE.
 int session_index_inner_check(
 	const struct abi_addr *inner4, const struct abi_addr *inner6, uint8_t prefix6);
-struct dp_session;
 void session_index_inner_set(
 	struct dp_session *session, const struct abi_addr *inner4, const struct abi_addr *inner6);
 void session_index_inner_clear(const struct abi_addr *inner4, const struct abi_addr *inner6);
