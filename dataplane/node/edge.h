@@ -30,9 +30,10 @@ static inline void edge_flush(struct edge_run *run) {
 }
 
 static inline void edge_add(struct edge_run *run, unsigned edge, struct rte_mbuf *m) {
-	if (unlikely(run->n == DP_BURST || run->edge != edge))
+	if (unlikely(run->n == DP_BURST || run->edge != edge)) {
 		edge_flush(run);
-	run->edge = edge;
+		run->edge = edge;
+	}
 	run->pkts[run->n++] = m;
 }
 

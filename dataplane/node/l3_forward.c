@@ -27,20 +27,25 @@ enum {
 };
 #define DROP EDGE_MAX
 
+// Lives in registers: whoever is not inlined must not be given its address.
 struct packet {
 	struct rte_mbuf *m;
 	struct dp_pkt *pkt;
 	uint8_t *ip;
+	struct dp_session *from; // NULL: not a client's
 	struct ip_info info;
+	bool local; // made here, not forwarded
 	bool v6;
 	uint16_t mtu; // of the tunnel it goes into
 };
+
+#define INLINE static inline __attribute__((always_inline))
 
 // Packets whose channels, and whose sessions are on their way.
 #define AHEAD 8u
 #define AHEAD_SESSION 16u
 
-static unsigned icmp(struct packet *p, enum icmp_kind kind, uint16_t mtu) {
+INLINE unsigned icmp(struct packet *p, enum icmp_kind kind, uint16_t mtu) {
 	p->pkt->icmp_kind = (uint8_t)kind;
 	p->pkt->icmp_mtu = mtu;
 	return EDGE_ICMP_ERROR;
@@ -55,21 +60,26 @@ static uint16_t session_mtu(struct dp_session *session) {
 							 : session->mtu;
 }
 
-static bool hop_left(const struct packet *p) {
-	return (p->pkt->l3_flags & DP_L3_LOCAL) || p->info.ttl > 1;
+INLINE bool hop_left(const struct packet *p) {
+	return p->local || p->info.ttl > 1;
 }
 
-static void hop_take(struct packet *p) {
-	if (!(p->pkt->l3_flags & DP_L3_LOCAL))
+INLINE void hop_take(struct packet *p) {
+	if (!p->local)
 		ip_ttl_decrement(p->ip, p->info.version);
+}
+
+static __attribute__((noinline)) void clamp(uint8_t *ip, struct ip_info info, uint16_t mtu) {
+	if (mss_clamp(ip, &info, mtu))
+		dp_count(ABI_C_mss_clamped, 1);
 }
 
 static bool may_reach(const struct dp_session *from, const struct dp_session *to) {
 	return dp_l3.client_to_client && (from->flags & to->flags & ABI_POLICY_CLIENT_TO_CLIENT);
 }
 
-static unsigned to_client(struct packet *p, struct dp_session *session) {
-	struct dp_session *from = p->pkt->session;
+INLINE unsigned to_client(struct packet *p, struct dp_session *session) {
+	struct dp_session *from = p->from;
 	uint16_t mtu = session_mtu(session), mss_mtu = mtu;
 
 	if (from != NULL) {
@@ -82,8 +92,8 @@ static unsigned to_client(struct packet *p, struct dp_session *session) {
 	if (p->info.total_len > mtu && p->info.dont_fragment)
 		return icmp(p, ICMP_TOO_BIG, mtu);
 	hop_take(p);
-	if (p->info.proto == IP_PROTO_TCP && mss_clamp(p->ip, &p->info, mss_mtu))
-		dp_count(ABI_C_mss_clamped, 1);
+	if (p->info.proto == IP_PROTO_TCP)
+		clamp(p->ip, p->info, mss_mtu);
 	if (from != NULL)
 		dp_count(ABI_C_client_to_client, 1);
 	p->pkt->session = session;
@@ -93,30 +103,31 @@ static unsigned to_client(struct packet *p, struct dp_session *session) {
 }
 
 // An address of the kernel behind a twin: as a frame that came from the wire.
-static unsigned to_kernel(struct packet *p, const struct dp_port *port) {
+static __attribute__((noinline)) unsigned to_kernel(
+	struct rte_mbuf *m, bool v6, const struct dp_port *port) {
 	uint8_t *eth;
 
 	if (!(port->flags & DP_PORT_HAS_TWIN))
 		return DROP + ABI_C_drop_not_ours;
-	eth = (uint8_t *)rte_pktmbuf_prepend(p->m, ETH_HEADER);
+	eth = (uint8_t *)rte_pktmbuf_prepend(m, ETH_HEADER);
 	if (eth == NULL)
 		return DROP + ABI_C_drop_no_mbuf;
 	memcpy(eth, &port->mac, 6);
 	memset(eth + 6, 0, 6);
 	eth[6] = 2; // locally administered: nobody's
-	ip_store16(eth + 12, p->v6 ? ETH_TYPE_IP6 : ETH_TYPE_IP4);
-	p->pkt->port = port->index;
+	ip_store16(eth + 12, v6 ? ETH_TYPE_IP6 : ETH_TYPE_IP4);
+	dp_pkt(m)->port = port->index;
 	return EDGE_PUNT_KERNEL;
 }
 
-static unsigned to_lan(struct packet *p, bool gateway) {
+INLINE unsigned to_lan(struct packet *p, bool gateway) {
 	const uint8_t *to = ip_destination(p->ip, p->info.version);
 	const struct dp_route *route = dp_fib_lookup(DP_FIB_LAN, p->v6, to);
-	bool from_lan = p->pkt->session == NULL && !(p->pkt->l3_flags & DP_L3_LOCAL);
+	bool from_lan = p->from == NULL && !p->local;
 	const struct dp_port *port = route != NULL ? &dp_ports[route->port] : NULL;
 
 	if (route != NULL && route->type == DP_ROUTE_LOCAL)
-		return to_kernel(p, port);
+		return to_kernel(p->m, p->v6, port);
 	if (gateway && (port == NULL || !(port->flags & DP_PORT_POINT_TO_HOST)))
 		return EDGE_ICMP_LOCAL;
 	// Back into the host that it came from would be a loop.
@@ -130,18 +141,17 @@ static unsigned to_lan(struct packet *p, bool gateway) {
 	if (p->info.total_len > port->mtu && p->info.dont_fragment)
 		return icmp(p, ICMP_TOO_BIG, port->mtu);
 	hop_take(p);
-	if (p->info.proto == IP_PROTO_TCP && p->pkt->session != NULL &&
-		mss_clamp(p->ip, &p->info, session_mtu(p->pkt->session)))
-		dp_count(ABI_C_mss_clamped, 1);
+	if (p->info.proto == IP_PROTO_TCP && p->from != NULL)
+		clamp(p->ip, p->info, session_mtu(p->from));
 	p->pkt->port = port->index;
 	p->pkt->adjacency = route;
 	return EDGE_LAN_OUTPUT;
 }
 
 // Headers of what came from outside. Returns DROP with the counter, or 0.
-static unsigned check(struct packet *p) {
+INLINE unsigned check(struct packet *p) {
 	struct rte_mbuf *m = p->m;
-	bool good = p->pkt->session == NULL &&
+	bool good = p->from == NULL &&
 		(m->ol_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK) == RTE_MBUF_F_RX_IP_CKSUM_GOOD;
 	const uint8_t *ip = p->ip;
 
@@ -164,33 +174,36 @@ static unsigned check(struct packet *p) {
 }
 
 // `session`: who has the destination's address; `pool`: a pool has it.
-static unsigned forward(struct packet *p, struct dp_session *session, bool pool) {
+INLINE unsigned forward(struct packet *p, struct dp_session *session, bool pool) {
 	p->v6 = p->info.version == 6;
 	p->mtu = UINT16_MAX;
 	if (session != NULL && (likely(!p->v6) || dp_session_has6(session, p->ip + 24)))
 		return to_client(p, session);
-	if (!pool)
-		return to_lan(p, false);
-	return dp_l3_is_gateway(p->v6, ip_destination(p->ip, p->info.version))
-		? to_lan(p, true)
-		: icmp(p, ICMP_HOST_UNREACHABLE, 0);
+	if (unlikely(pool) && !dp_l3_is_gateway(p->v6, ip_destination(p->ip, p->info.version)))
+		return icmp(p, ICMP_HOST_UNREACHABLE, 0);
+	return to_lan(p, pool);
 }
 
-static void emit(struct edge_run *run, struct packet *p, unsigned edge) {
-	struct rte_mbuf *pieces[FRAGMENTS_MAX];
-	unsigned n;
+static __attribute__((noinline)) void drop(struct rte_mbuf *m, unsigned edge) {
+	dp_drop(&m, 1, (enum abi_counter)(edge - DROP));
+}
 
-	if (edge >= DROP) {
-		dp_drop(&p->m, 1, (enum abi_counter)(edge - DROP));
-		return;
-	}
-	if (edge != EDGE_TUNNEL_OUT || p->info.total_len <= p->mtu) {
-		edge_add(run, edge, p->m);
-		return;
-	}
-	n = fragment4(p->m, p->mtu, pieces);
+static __attribute__((noinline)) void emit_pieces(
+	struct edge_run *run, struct rte_mbuf *m, uint16_t mtu) {
+	struct rte_mbuf *pieces[FRAGMENTS_MAX];
+	unsigned n = fragment4(m, mtu, pieces);
+
 	for (unsigned i = 0; i < n; i++)
-		edge_add_made(run, edge, pieces[i]);
+		edge_add_made(run, EDGE_TUNNEL_OUT, pieces[i]);
+}
+
+INLINE void emit(struct edge_run *run, struct packet *p, unsigned edge) {
+	if (unlikely(edge >= DROP))
+		drop(p->m, edge);
+	else if (likely(edge != EDGE_TUNNEL_OUT || p->info.total_len <= p->mtu))
+		edge_add(run, edge, p->m);
+	else
+		emit_pieces(run, p->m, p->mtu);
 }
 
 static void prefetch_session(const struct dp_session *session) {
@@ -215,8 +228,7 @@ static void prefetch_channel(struct dp_session *session) {
 }
 
 // At most DP_BURST packets; with constants for what differs between the two nodes.
-static inline __attribute__((always_inline)) void burst(
-	struct edge_run *run, void **objs, unsigned n, bool checked) {
+INLINE void burst(struct edge_run *run, void **objs, unsigned n, bool checked) {
 	const uint8_t *ips[DP_BURST];
 	struct dp_session *sessions[DP_BURST];
 	uint64_t pool;
@@ -240,6 +252,8 @@ static inline __attribute__((always_inline)) void burst(
 		}
 		p.pkt = dp_pkt(p.m);
 		p.ip = rte_pktmbuf_mtod(p.m, uint8_t *);
+		p.from = p.pkt->session;
+		p.local = checked && (p.pkt->l3_flags & DP_L3_LOCAL);
 		if (!checked)
 			edge = check(&p);
 		else if (ip_parse_quick(p.ip, p.m->data_len, false, &p.info) != IP_OK)
@@ -250,7 +264,7 @@ static inline __attribute__((always_inline)) void burst(
 	}
 }
 
-static inline __attribute__((always_inline)) uint16_t process(
+INLINE uint16_t process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n, bool checked) {
 	struct edge_run run;
 

@@ -34,6 +34,7 @@ struct output {
 	struct edge_run run;
 	struct hop hop;
 	uint32_t epoch; // of routes and neighbours, read before they are looked at
+	uint32_t id; // next
 };
 
 // Identifications: a counter each worker with a random start (RFC 6864). At rate it wraps while
@@ -41,12 +42,12 @@ struct output {
 static _Thread_local uint32_t next_id;
 static _Thread_local bool id_started;
 
-static uint32_t fresh_id(void) {
+static uint32_t first_id(void) {
 	if (unlikely(!id_started)) {
 		next_id = (uint32_t)rte_rand();
 		id_started = true;
 	}
-	return next_id++;
+	return next_id;
 }
 
 // False: dropped reason in *counter.
@@ -141,7 +142,7 @@ static void output_handshake(struct output *out, struct rte_mbuf *m) {
 	bool whole = m->data_len <= out->hop.port->mtu;
 	bool offload = whole && (out->hop.port->flags & DP_PORT_TX_UDP_CKSUM);
 
-	headers.id = (uint16_t)fresh_id();
+	headers.id = (uint16_t)out->id++;
 	headers.checksum = !offload;
 	udp_write_headers(ip, &headers);
 	m->ol_flags = 0;
@@ -151,7 +152,7 @@ static void output_handshake(struct output *out, struct rte_mbuf *m) {
 		transmit(out, m, v6);
 		return;
 	}
-	n = v6 ? fragment6(m, out->hop.port->mtu, fresh_id(), pieces)
+	n = v6 ? fragment6(m, out->hop.port->mtu, out->id++, pieces)
 	       : fragment4(m, out->hop.port->mtu, pieces);
 	for (unsigned i = 0; i < n; i++)
 		transmit(out, pieces[i], v6);
@@ -159,7 +160,7 @@ static void output_handshake(struct output *out, struct rte_mbuf *m) {
 }
 
 // Makes the channel's headers anew: its first packet, or routes or neighbours have changed.
-static bool outer_make(
+static __attribute__((noinline)) bool outer_make(
 	struct output *out, struct dp_dtls *dtls, uint8_t dscp, enum abi_counter *counter) {
 	struct dp_outer *outer = &dtls->outer;
 	bool v6 = !dp_addr_is4(&dtls->tuple.remote);
@@ -188,7 +189,7 @@ static bool outer_make(
 }
 
 // A record: the channel's headers in one copy, then what is the packet's own.
-static void output_record(struct output *out, struct rte_mbuf *m) {
+static inline void output_record(struct output *out, struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	struct dp_outer *outer = &pkt->dtls->outer;
 	enum abi_counter counter = ABI_C_drop_no_route;
@@ -212,30 +213,33 @@ static void output_record(struct output *out, struct rte_mbuf *m) {
 	rte_mov64(udp + UDP_HEADER - sizeof(outer->headers), outer->headers);
 	bool v6 = outer->len != ETH_HEADER + IP4_HEADER + UDP_HEADER;
 
-	ip_store16(udp + 4, len);
 	if (v6) {
 		ip_store16(udp - IP6_HEADER + 4, len);
 	} else {
-		uint16_t id = (uint16_t)fresh_id(), total = (uint16_t)(len + IP4_HEADER);
+		uint16_t id = (uint16_t)out->id++, total = (uint16_t)(len + IP4_HEADER);
 		uint8_t *ip = udp - IP4_HEADER;
 
-		ip_store16(ip + 2, total);
-		ip_store16(ip + 4, id);
+		ip_store32(ip + 2, (uint32_t)total << 16 | id);
 		ip_store16(ip + 10, ip_sum_finish(outer->ip_sum + total + id));
 	}
 	if (dp_ports[outer->port].flags & DP_PORT_TX_UDP_CKSUM) {
-		ip_store16(udp + 6, (uint16_t)~ip_sum_finish(outer->udp_sum + len));
+		sum = (uint16_t)~ip_sum_finish(outer->udp_sum + len);
+		ip_store32(udp + 4, (uint32_t)len << 16 | sum);
 		offload_checksum(m, v6);
 	} else {
 		uint32_t ports = (uint32_t)ip_load16(udp) + ip_load16(udp + 2);
 
 		sum = ip_sum_finish(ip_sum(
 			udp + UDP_HEADER, m->data_len, outer->udp_sum + ports + 2 * (uint32_t)len));
-		ip_store16(udp + 6, sum == 0 ? 0xffff : sum); // 0 would say: no checksum
+		if (sum == 0)
+			sum = 0xffff; // 0 would say: no checksum
+		ip_store32(udp + 4, (uint32_t)len << 16 | sum);
 		m->ol_flags = 0;
 	}
 	dp_neigh_use(outer->neigh);
-	rte_pktmbuf_prepend(m, outer->len);
+	m->data_off = (uint16_t)(m->data_off - outer->len); // there is room, see above
+	m->data_len = (uint16_t)(m->data_len + outer->len);
+	m->pkt_len += outer->len;
 	pkt->port = outer->port;
 	edge_add(&out->run, EDGE_TX, m);
 }
@@ -247,6 +251,7 @@ static uint16_t outer_output_process(
 	edge_start(&out.run, graph, node);
 	out.hop.port = NULL;
 	out.epoch = dp_way_now();
+	out.id = first_id();
 	for (uint16_t i = 0; i < n; i++) {
 		if (i + AHEAD < n && dp_pkt(objs[i + AHEAD])->session != NULL)
 			rte_prefetch0(dp_pkt(objs[i + AHEAD])->dtls->outer.headers);
@@ -255,6 +260,7 @@ static uint16_t outer_output_process(
 		else
 			output_handshake(&out, objs[i]);
 	}
+	next_id = out.id;
 	edge_finish(&out.run, objs, n);
 	return n;
 }

@@ -86,12 +86,6 @@ uint32_t ip_sum(const void *data, size_t len, uint32_t sum) {
 	return sum + ip_load16(bytes);
 }
 
-uint16_t ip_sum_finish(uint32_t sum) {
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)~sum;
-}
-
 uint32_t ip_sum_pseudo(const uint8_t *ip, uint8_t version, uint8_t proto, uint32_t upper_len) {
 	uint32_t sum = proto + (upper_len & 0xffff) + (upper_len >> 16);
 
@@ -101,17 +95,6 @@ uint32_t ip_sum_pseudo(const uint8_t *ip, uint8_t version, uint8_t proto, uint32
 void ip4_checksum_write(uint8_t *ip) {
 	ip_store16(ip + 10, 0);
 	ip_store16(ip + 10, ip_sum_finish(ip_sum(ip, (size_t)(ip[0] & 15) * 4, 0)));
-}
-
-void ip_ttl_decrement(uint8_t *ip, uint8_t version) {
-	if (version == 6) {
-		ip[7]--;
-		return;
-	}
-	uint16_t old = ip_load16(ip + 8), new = (uint16_t)(old - 0x100);
-
-	ip_store16(ip + 8, new);
-	ip_store16(ip + 10, ip_checksum_update(ip_load16(ip + 10), old, new));
 }
 
 bool ip_is_multicast(const uint8_t *address, uint8_t version) {
@@ -243,27 +226,17 @@ enum ip_status ip_parse(const uint8_t *data, size_t len, bool verify, struct ip_
 
 bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struct udp_info *udp) {
 	const uint8_t *header = ip + info->header_len;
-	uint16_t room = info->total_len - info->header_len;
 
-	if (info->proto != IP_PROTO_UDP || ip_is_fragment(info) || room < UDP_HEADER)
+	if (!udp_parse_header(ip, info, udp))
 		return false;
-	uint16_t len = ip_load16(header + 4);
-
-	if (len < UDP_HEADER || len > room)
-		return false;
-	if (ip_load16(header + 6) == 0) {
-		if (info->version == 6)
-			return false;
-	} else if (verify) {
+	if (ip_load16(header + 6) == 0)
+		return info->version != 6;
+	if (verify) {
+		uint16_t len = ip_load16(header + 4);
 		uint32_t sum = ip_sum_pseudo(ip, info->version, IP_PROTO_UDP, len);
 
-		if (ip_sum_finish(ip_sum(header, len, sum)) != 0)
-			return false;
+		return ip_sum_finish(ip_sum(header, len, sum)) == 0;
 	}
-	memcpy(&udp->source, header, 2);
-	memcpy(&udp->destination, header + 2, 2);
-	udp->payload = info->header_len + UDP_HEADER;
-	udp->payload_len = len - UDP_HEADER;
 	return true;
 }
 

@@ -53,6 +53,24 @@ struct udp_info {
 	uint16_t payload_len;
 };
 
+// The UDP header of an unfragmented packet, but for its checksum. False: malformed.
+static inline bool udp_parse_header(
+	const uint8_t *ip, const struct ip_info *info, struct udp_info *udp) {
+	const uint8_t *header = ip + info->header_len;
+	uint16_t room = info->total_len - info->header_len, len;
+
+	if (info->proto != IP_PROTO_UDP || ip_is_fragment(info) || room < UDP_HEADER)
+		return false;
+	len = (uint16_t)(header[4] << 8 | header[5]);
+	if (len < UDP_HEADER || len > room)
+		return false;
+	__builtin_memcpy(&udp->source, header, 2);
+	__builtin_memcpy(&udp->destination, header + 2, 2);
+	udp->payload = info->header_len + UDP_HEADER;
+	udp->payload_len = len - UDP_HEADER;
+	return true;
+}
+
 // The UDP header of an unfragmented packet. verify: check its checksum; zero is no checksum on
 // IPv4 (RFC 768) and wrong on IPv6 (RFC 8200, 8.1). False: malformed.
 bool udp_parse(const uint8_t *ip, const struct ip_info *info, bool verify, struct udp_info *udp);
@@ -88,7 +106,12 @@ void udp_write_headers(uint8_t *out, const struct udp_headers *headers);
 // One's complement sum of `len` bytes added to `sum` (not folded), big-endian words.
 uint32_t ip_sum(const void *data, size_t len, uint32_t sum);
 // The complement of the folded sum: what goes into a header, host byte order.
-uint16_t ip_sum_finish(uint32_t sum);
+static inline uint16_t ip_sum_finish(uint32_t sum) {
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)~sum;
+}
+
 // Sum of the pseudo header (RFC 793, RFC 8200 8.1) of a parsed packet's addresses.
 uint32_t ip_sum_pseudo(const uint8_t *ip, uint8_t version, uint8_t proto, uint32_t upper_len);
 
@@ -103,9 +126,6 @@ static inline uint16_t ip_checksum_update(uint16_t check, uint16_t old, uint16_t
 
 // Writes the header checksum of an IPv4 header.
 void ip4_checksum_write(uint8_t *ip);
-
-// One hop: the TTL or hop limit, which must be > 1, less one; the checksum follows (RFC 1624).
-void ip_ttl_decrement(uint8_t *ip, uint8_t version);
 
 // The source and destination of a packet whose header was parsed.
 static inline const uint8_t *ip_source(const uint8_t *ip, uint8_t version) {
@@ -130,8 +150,10 @@ static inline void ip_store16(uint8_t *p, uint16_t v) {
 }
 
 static inline void ip_store32(uint8_t *p, uint32_t v) {
-	ip_store16(p, (uint16_t)(v >> 16));
-	ip_store16(p + 2, (uint16_t)v);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	v = __builtin_bswap32(v);
+#endif
+	__builtin_memcpy(p, &v, sizeof(v));
 }
 
 // Multicast or limited broadcast.
@@ -141,40 +163,76 @@ bool ip_is_multicast(const uint8_t *address, uint8_t version);
 // (RFC 3927 2.6.2, RFC 4291 2.5.6), multicast, class E, v4-mapped, unspecified (RFC 1812 5.3.7).
 bool ip_is_forwardable(const uint8_t *address, uint8_t version);
 
-// Parses what most packets are, IPv4 without options and no fragment, as ip_parse does; all others it
-// leaves to ip_parse.
-static inline enum ip_status ip_parse_quick(
-	const uint8_t *data, size_t len, bool verify, struct ip_info *info) {
-	uint16_t total, fragment;
+// One hop: the TTL or hop limit, which must be > 1, less one; the checksum follows: RFC 1624, equation
+// 3, for a word that becomes 0x100 less.
+static inline void ip_ttl_decrement(uint8_t *ip, uint8_t version) {
+	uint32_t sum;
 
-	if (len < IP4_HEADER || data[0] != 0x45)
-		return ip_parse(data, len, verify, info);
-	total = ip_load16(data + 2);
-	fragment = ip_load16(data + 6);
-	if (total < IP4_HEADER || total > len || (fragment & 0x3fff) != 0)
-		return ip_parse(data, len, verify, info);
-	if (verify) {
-		uint64_t a, b, sum;
-		uint32_t c;
-
-		__builtin_memcpy(&a, data, 8);
-		__builtin_memcpy(&b, data + 8, 8);
-		__builtin_memcpy(&c, data + 16, 4);
-		sum = (a >> 32) + (uint32_t)a + (b >> 32) + (uint32_t)b + c;
-		sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-		if ((sum & 0xffff) + (sum >> 16) != 0xffff)
-			return IP_BAD_CHECKSUM;
+	if (version == 6) {
+		ip[7]--;
+		return;
 	}
+	ip[8]--;
+	sum = ip_load16(ip + 10) + 0x100u;
+	ip_store16(ip + 10, (uint16_t)(sum + (sum >= 0xffff)));
+}
+
+// Is the packet what most are, IPv4 without options and no fragment, and as long as it says? Fills
+// info as ip_parse does. The checksum is not looked at. When it is not, info is not touched, and
+// ip_parse says what it is.
+static inline bool ip4_parse_plain(const uint8_t *data, size_t len, struct ip_info *info) {
+	uint64_t head;
+	uint16_t total;
+
+	if (len < IP4_HEADER)
+		return false;
+	__builtin_memcpy(&head, data, sizeof(head));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	head = __builtin_bswap64(head);
+#endif
+	// version and header length, more fragments and offset: one comparison
+	if ((head & UINT64_C(0xff00000000003fff)) != UINT64_C(0x4500000000000000))
+		return false;
+	total = (uint16_t)(head >> 32);
+	if (total < IP4_HEADER || total > len)
+		return false;
 	info->version = 4;
 	info->proto = data[9];
 	info->ttl = data[8];
-	info->dont_fragment = (fragment & 0x4000) != 0;
+	info->dont_fragment = (head & 0x4000) != 0;
 	info->more_fragments = false;
 	info->header_len = IP4_HEADER;
 	info->total_len = total;
 	info->fragment_offset = 0;
 	info->fragment_header = 0;
-	return IP_OK;
+	return true;
+}
+
+// The checksum of an IPv4 header without options.
+static inline bool ip4_checksum_good(const uint8_t *data) {
+	uint64_t a, b, sum;
+	uint32_t c;
+
+	__builtin_memcpy(&a, data, 8);
+	__builtin_memcpy(&b, data + 8, 8);
+	__builtin_memcpy(&c, data + 16, 4);
+	sum = (a >> 32) + (uint32_t)a + (b >> 32) + (uint32_t)b + c;
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	return (sum & 0xffff) + (sum >> 16) == 0xffff;
+}
+
+// ip_parse, quick for what most packets are.
+static inline __attribute__((always_inline)) enum ip_status ip_parse_quick(
+	const uint8_t *data, size_t len, bool verify, struct ip_info *info) {
+	struct ip_info other; // its address is taken, so that info may live in registers
+	enum ip_status status;
+
+	if (__builtin_expect(ip4_parse_plain(data, len, info), 1))
+		return verify && !ip4_checksum_good(data) ? IP_BAD_CHECKSUM : IP_OK;
+	status = ip_parse(data, len, verify, &other);
+	if (status == IP_OK)
+		*info = other;
+	return status;
 }
 
 // ip_is_forwardable for IPv4, host byte order.

@@ -202,6 +202,51 @@ static void test_udp_write(void **state) {
 	assert_false(udp_parse(out6, &info, false, &udp));
 }
 
+static void assert_same(const struct ip_info *a, const struct ip_info *b) {
+	assert_int_equal(a->version, b->version);
+	assert_int_equal(a->proto, b->proto);
+	assert_int_equal(a->ttl, b->ttl);
+	assert_int_equal(a->dont_fragment, b->dont_fragment);
+	assert_int_equal(a->more_fragments, b->more_fragments);
+	assert_int_equal(a->header_len, b->header_len);
+	assert_int_equal(a->total_len, b->total_len);
+	assert_int_equal(a->fragment_offset, b->fragment_offset);
+	assert_int_equal(a->fragment_header, b->fragment_header);
+}
+
+// Each bit of a header turned over: the short way says what the long one says.
+static void test_parse_quick(void **state) {
+	for (unsigned bit = 0; bit < IP4_HEADER * 8; bit++) {
+		for (int verify = 0; verify < 2; verify++) {
+			struct ip_info info, quick;
+			uint8_t p[sizeof(udp4)];
+
+			memcpy(p, udp4, sizeof(p));
+			p[bit / 8] ^= (uint8_t)(1u << bit % 8);
+			assert_int_equal(ip_parse_quick(p, sizeof(p), verify, &quick),
+				ip_parse(p, sizeof(p), verify, &info));
+			if (ip_parse(p, sizeof(p), verify, &info) == IP_OK)
+				assert_same(&quick, &info);
+		}
+	}
+}
+
+// The checksum after a hop, for each sum there can be, is RFC 1624's.
+static void test_ttl_sums(void **state) {
+	uint8_t p[IP4_HEADER] = {[8] = 64, [9] = IP_PROTO_UDP};
+
+	for (unsigned sum = 0; sum <= UINT16_MAX; sum++) {
+		uint16_t expected = ip_checksum_update(
+			(uint16_t)sum, 64 << 8 | IP_PROTO_UDP, 63 << 8 | IP_PROTO_UDP);
+
+		p[8] = 64;
+		ip_store16(p + 10, (uint16_t)sum);
+		ip_ttl_decrement(p, 4);
+		assert_int_equal(p[8], 63);
+		assert_int_equal(ip_load16(p + 10), expected);
+	}
+}
+
 static void test_ttl(void **state) {
 	uint8_t p[sizeof(udp4)];
 	struct ip_info info;
@@ -506,7 +551,9 @@ int main(void) {
 		cmocka_unit_test(test_parse6_endless),
 		cmocka_unit_test(test_udp_partial_checksum),
 		cmocka_unit_test(test_udp_write),
+		cmocka_unit_test(test_parse_quick),
 		cmocka_unit_test(test_ttl),
+		cmocka_unit_test(test_ttl_sums),
 		cmocka_unit_test(test_forwardable),
 		cmocka_unit_test(test_mss),
 		cmocka_unit_test(test_mss_untouched),
