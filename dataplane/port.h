@@ -54,7 +54,8 @@ struct dp_port {
 	uint16_t nb_rxq, nb_txq;
 	uint16_t mtu; // of layer 3, bytes
 	unsigned ifindex; // of the kernel's interface
-	struct rte_ether_addr mac; // ours: destination of frames to us, source of frames from us
+	// ours: destination of frames to us, source of frames from us; read with 2 bytes behind it
+	struct rte_ether_addr mac;
 	struct rte_ether_addr peer_mac; // DP_PORT_NOARP: where every frame goes
 	int rxq_fd; // DP_IO_ETHDEV: the driver's own descriptor to sleep on, -1: none
 	struct dp_fdq *wire; // DP_IO_TAP and DP_IO_PACKET, either way: one a worker

@@ -24,7 +24,9 @@ static inline bool dp_local_has(uint8_t port, const struct abi_addr *addr) {
 	const struct dp_locals *l = atomic_load_explicit(&dp_locals[port], memory_order_acquire);
 
 	for (uint32_t i = 0; l != NULL && i < l->n; i++) {
-		if (memcmp(&l->addr[i], addr, sizeof(*addr)) == 0)
+		// the second half first: it is what tells addresses apart
+		if (memcmp(l->addr[i].bytes + 8, addr->bytes + 8, 8) == 0 &&
+			memcmp(l->addr[i].bytes, addr->bytes, 8) == 0)
 			return true;
 	}
 	return false;
