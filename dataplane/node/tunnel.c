@@ -7,49 +7,16 @@
 #include "dataplane/port.h"
 #include "dataplane/stream/stream.h"
 
-static uint16_t be16(const uint8_t *p) {
-	return (uint16_t)(p[0] << 8 | p[1]);
-}
-
-static enum inner_verdict check4(
-	const struct dp_session *session, const uint8_t *ip, uint32_t len, uint32_t *ip_len) {
-	uint32_t source;
-
-	if (len < 20 || (ip[0] & 15) < 5 || (ip[0] & 15) * 4u > len)
-		return INNER_BAD;
-	*ip_len = be16(ip + 2);
-	if (*ip_len > len || *ip_len < (ip[0] & 15) * 4u)
-		return INNER_BAD;
-	memcpy(&source, ip + 12, sizeof(source));
-	if (session->inner4 == 0 || source != session->inner4)
-		return INNER_SOURCE;
-	return tunnel_is_use(ip, len) ? INNER_OK : INNER_OK_ICMP;
-}
-
-static enum inner_verdict check6(
+enum inner_verdict tunnel_inner_check6(
 	const struct dp_session *session, const uint8_t *ip, uint32_t len, uint32_t *ip_len) {
 	if (len < 40)
 		return INNER_BAD;
-	*ip_len = 40u + be16(ip + 4);
+	*ip_len = 40u + (uint32_t)(ip[4] << 8 | ip[5]);
 	if (*ip_len > len)
 		return INNER_BAD;
 	if (!dp_session_has6(session, ip + 8))
 		return INNER_SOURCE;
 	return tunnel_is_use(ip, len) ? INNER_OK : INNER_OK_ICMP;
-}
-
-enum inner_verdict tunnel_inner_check(
-	const struct dp_session *session, const uint8_t *ip, uint32_t len, uint32_t *ip_len) {
-	if (len == 0)
-		return INNER_BAD;
-	switch (ip[0] >> 4) {
-	case 4:
-		return check4(session, ip, len, ip_len);
-	case 6:
-		return check6(session, ip, len, ip_len);
-	default:
-		return INNER_BAD;
-	}
 }
 
 static uint16_t channels_up(struct dp_session *session) {

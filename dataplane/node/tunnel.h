@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
+
 #include "dataplane/pkt.h"
 #include "dataplane/table/session.h"
 #include "dataplane/worker.h"
@@ -16,16 +18,41 @@ enum inner_verdict {
 	INNER_SOURCE, // somebody else's source address
 };
 
-// Checks an inner packet that came from the session's client: `len` bytes at `ip`. Sets *ip_len
-// to the packet's own length, which may be less.
-enum inner_verdict tunnel_inner_check(
-	const struct dp_session *session, const uint8_t *ip, uint32_t len, uint32_t *ip_len);
-
 // Does an inner packet count as use of the session? All but ICMP does.
 static inline bool tunnel_is_use(const uint8_t *ip, uint32_t len) {
 	if (len >= 20 && ip[0] >> 4 == 4)
 		return ip[9] != 1;
 	return !(len >= 40 && ip[0] >> 4 == 6 && ip[6] == 58);
+}
+
+// Part of tunnel_inner_check.
+enum inner_verdict tunnel_inner_check6(
+	const struct dp_session *session, const uint8_t *ip, uint32_t len, uint32_t *ip_len);
+
+// Checks an inner packet that came from the session's client: `len` bytes at `ip`. Sets *ip_len
+// to the packet's own length, which may be less.
+static inline enum inner_verdict tunnel_inner_check(
+	const struct dp_session *session, const uint8_t *ip, uint32_t len, uint32_t *ip_len) {
+	unsigned header;
+	uint32_t source;
+
+	if (unlikely(len < 20 || ip[0] >> 4 != 4)) {
+		uint32_t len6 = 0;
+		enum inner_verdict verdict = len > 0 && ip[0] >> 4 == 6
+			? tunnel_inner_check6(session, ip, len, &len6)
+			: INNER_BAD;
+
+		*ip_len = len6;
+		return verdict;
+	}
+	header = (ip[0] & 15u) * 4;
+	*ip_len = (uint32_t)(ip[2] << 8 | ip[3]);
+	if (header < 20 || header > *ip_len || *ip_len > len)
+		return INNER_BAD;
+	__builtin_memcpy(&source, ip + 12, sizeof(source));
+	if (session->inner4 == 0 || source != session->inner4)
+		return INNER_SOURCE;
+	return ip[9] != 1 ? INNER_OK : INNER_OK_ICMP; // as tunnel_is_use
 }
 
 // Takes `bytes` out of the bucket; false: beyond the rate. Owner only.

@@ -33,7 +33,7 @@ static void answer_probe(struct out *out, struct dp_session *session, struct rte
 		edge_add(&out->run, EDGE_DTLS_ENCODE, m);
 }
 
-static void data(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
+static inline void data(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
 	uint32_t ip_len = 0;
 	enum inner_verdict verdict = tunnel_inner_check(
 		session, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &ip_len);
@@ -55,7 +55,7 @@ static void data(struct out *out, struct dp_session *session, struct rte_mbuf *m
 	edge_add(&out->run, EDGE_L3_INPUT, m);
 }
 
-static void frame(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
+static inline void frame(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
 	switch (dp_pkt(m)->frame) {
 	case DP_FRAME_DATA:
 		data(out, session, m);
@@ -86,7 +86,19 @@ static void from_stream(struct dp_session *session, uint8_t frame_type, uint64_t
 		atomic_store_explicit(&session->tx_channel, 1, memory_order_relaxed);
 }
 
-static void packet(struct out *out, struct rte_mbuf *m) {
+static void away_flush(struct out *out) {
+	tunnel_to_owners(out->away, out->nb_away);
+	out->nb_away = 0;
+}
+
+static void away(struct out *out, struct rte_mbuf *m) {
+	dp_pkt(m)->resume = DP_RESUME_TUNNEL_IN;
+	out->away[out->nb_away++] = m;
+	if (out->nb_away == DP_BURST)
+		away_flush(out);
+}
+
+static inline void packet(struct out *out, struct rte_mbuf *m) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	struct dp_session *session = pkt->session;
 
@@ -95,8 +107,7 @@ static void packet(struct out *out, struct rte_mbuf *m) {
 		return;
 	}
 	if (session->owner != dp_self->number) {
-		pkt->resume = DP_RESUME_TUNNEL_IN;
-		out->away[out->nb_away++] = m;
+		away(out, m);
 		return;
 	}
 	if (pkt->from_stream)
@@ -115,11 +126,8 @@ static uint16_t tunnel_in_process(
 		if (i + 4 < n)
 			rte_prefetch0(rte_pktmbuf_mtod((struct rte_mbuf *)objs[i + 4], void *));
 		packet(&out, objs[i]);
-		if (out.nb_away == DP_BURST || i + 1 == n) {
-			tunnel_to_owners(out.away, out.nb_away);
-			out.nb_away = 0;
-		}
 	}
+	away_flush(&out);
 	edge_finish(&out.run, objs, n);
 	return n;
 }
