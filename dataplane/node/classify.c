@@ -23,6 +23,8 @@ enum {
 };
 #define DROP EDGE_MAX // plus the counter
 
+#define INLINE static inline __attribute__((always_inline))
+
 static unsigned drop(enum abi_counter counter) {
 	return DROP + counter;
 }
@@ -48,24 +50,52 @@ static bool is_application_data(const uint8_t *ip, const struct udp_info *udp) {
 	return udp->payload_len > DTLS12_HEADER_LEN && ip[udp->payload] == DTLS12_APPLICATION_DATA;
 }
 
-// A constant `v6` makes two functions of it.
-static inline __attribute__((always_inline)) unsigned wan_datagram(const struct dp_port *port,
-	struct rte_mbuf *m, const uint8_t *ip, const struct ip_info *info, bool v6) {
-	struct abi_tuple *tuple = &dp_pkt(m)->tuple;
+// Where the last datagram of a burst was for, IPv4: so are the others, most of the time.
+struct listener {
+	const struct dp_port *port; // NULL: none yet
+	uint32_t addr; // network byte order
+	uint16_t udp_port; // network byte order
+};
+
+INLINE bool listens(struct listener *last, const struct dp_port *port, const uint8_t *to, bool v6,
+	uint16_t udp_port) {
 	struct abi_addr local;
+	uint32_t addr;
+
+	memcpy(&addr, to, sizeof(addr));
+	if (!v6 && last->port == port && last->addr == addr && last->udp_port == udp_port)
+		return true;
+	dp_addr_from(&local, v6, to);
+	if (!dp_l3_listens(port->index, &local, udp_port))
+		return false;
+	if (!v6)
+		*last = (struct listener){port, addr, udp_port};
+	return true;
+}
+
+// Which port a fragment is for shows when it is whole.
+static __attribute__((noinline)) unsigned wan_fragment(
+	const struct dp_port *port, const uint8_t *to, bool v6) {
+	struct abi_addr local;
+
+	dp_addr_from(&local, v6, to);
+	return dp_l3_listens_on(port->index, &local) ? EDGE_OUTER_REASSEMBLE : EDGE_PUNT_KERNEL;
+}
+
+// A constant `v6` makes two functions of it.
+INLINE unsigned wan_datagram(const struct dp_port *port, struct rte_mbuf *m, const uint8_t *ip,
+	const struct ip_info *info, bool v6, struct listener *last) {
+	struct abi_tuple *tuple = &dp_pkt(m)->tuple;
+	const uint8_t *to = ip_destination(ip, v6 ? 6 : 4);
 	struct udp_info udp;
 	uint16_t udp_port;
 
-	dp_addr_from(&local, v6, ip_destination(ip, v6 ? 6 : 4));
-	if (unlikely(ip_is_fragment(info))) {
-		// Which port it is for shows when it is whole.
-		return dp_l3_listens_on(port->index, &local) ? EDGE_OUTER_REASSEMBLE
-							     : EDGE_PUNT_KERNEL;
-	}
+	if (unlikely(ip_is_fragment(info)))
+		return wan_fragment(port, to, v6);
 	if (info->total_len - info->header_len < (int)UDP_HEADER)
 		return drop(ABI_C_drop_udp_bad);
 	memcpy(&udp_port, ip + info->header_len + 2, 2);
-	if (!dp_l3_listens(port->index, &local, udp_port))
+	if (!listens(last, port, to, v6, udp_port))
 		return EDGE_PUNT_KERNEL;
 	if (unlikely(!udp_parse_header(ip, info, &udp) || udp.source == 0))
 		return drop(ABI_C_drop_udp_bad);
@@ -75,7 +105,7 @@ static inline __attribute__((always_inline)) unsigned wan_datagram(const struct 
 		    (v6 && ip_load16(ip + info->header_len + 6) == 0)) &&
 		!udp_checksum_does(ip, *info))
 		return drop(ABI_C_drop_udp_bad);
-	dp_addr_from(&tuple->local, v6, ip_destination(ip, v6 ? 6 : 4));
+	dp_addr_from(&tuple->local, v6, to);
 	dp_addr_from(&tuple->remote, v6, ip_source(ip, v6 ? 6 : 4));
 	tuple->local_port = udp.destination;
 	tuple->remote_port = udp.source;
@@ -85,8 +115,7 @@ static inline __attribute__((always_inline)) unsigned wan_datagram(const struct 
 	return EDGE_DTLS_DECODE;
 }
 
-static inline __attribute__((always_inline)) unsigned wan_ip(
-	const struct dp_port *port, struct rte_mbuf *m) {
+INLINE unsigned wan_ip(const struct dp_port *port, struct rte_mbuf *m, struct listener *last) {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
 	struct ip_info info;
 
@@ -94,16 +123,15 @@ static inline __attribute__((always_inline)) unsigned wan_ip(
 		return drop(ABI_C_drop_ip_bad);
 	if (info.proto != IP_PROTO_UDP)
 		return EDGE_PUNT_KERNEL;
-	return info.version == 4 ? wan_datagram(port, m, ip, &info, false)
-				 : wan_datagram(port, m, ip, &info, true);
+	return info.version == 4 ? wan_datagram(port, m, ip, &info, false, last)
+				 : wan_datagram(port, m, ip, &info, true, last);
 }
 
 static bool is_solicitation(const uint8_t *ip, uint16_t len) {
 	return len > IP6_HEADER && ip[6] == IP_PROTO_ICMP6 && ip[IP6_HEADER] == 135;
 }
 
-static inline __attribute__((always_inline)) unsigned lan_ip(
-	const struct dp_port *port, struct rte_mbuf *m, bool v6, bool group) {
+INLINE unsigned lan_ip(const struct dp_port *port, struct rte_mbuf *m, bool v6, bool group) {
 	const uint8_t *ip = rte_pktmbuf_mtod_offset(m, const uint8_t *, ETH_HEADER);
 	uint16_t len = m->data_len - ETH_HEADER;
 	struct abi_addr to;
@@ -140,7 +168,7 @@ static inline bool is_mac(const uint8_t *eth, const struct dp_port *port) {
 #endif
 }
 
-static inline __attribute__((always_inline)) unsigned classify(struct rte_mbuf *m) {
+INLINE unsigned classify(struct rte_mbuf *m, struct listener *last) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	const struct dp_port *port = &dp_ports[pkt->port];
 	const uint8_t *eth;
@@ -163,17 +191,18 @@ static inline __attribute__((always_inline)) unsigned classify(struct rte_mbuf *
 	if (port->role == CFG_ROLE_LAN)
 		return type == ETH_TYPE_IP4 ? lan_ip(port, m, false, group)
 					    : lan_ip(port, m, true, group);
-	return group ? EDGE_PUNT_KERNEL : wan_ip(port, m);
+	return group ? EDGE_PUNT_KERNEL : wan_ip(port, m, last);
 }
 
 static uint16_t classify_process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
+	struct listener last = {.port = NULL};
 	struct edge_run run;
 
 	edge_start(&run, graph, node);
 	for (uint16_t i = 0; i < n; i++) {
 		struct rte_mbuf *m = objs[i]; // node rx has had it loaded
-		unsigned edge = classify(m);
+		unsigned edge = classify(m, &last);
 
 		if (unlikely(edge >= DROP))
 			dp_drop(&m, 1, (enum abi_counter)(edge - DROP));
