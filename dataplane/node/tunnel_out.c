@@ -17,12 +17,20 @@ enum channel {
 	CHANNEL_DTLS = 2,
 };
 
+// What goes to one session in a row: looked at for the first packet, counted after the last.
+struct tally {
+	struct dp_session *session; // NULL: none
+	uint64_t packets, bytes;
+	bool use; // some of them count as use
+};
+
 struct out {
 	struct rte_mbuf *away[DP_BURST]; // to other owners
 	struct rte_mbuf *dtls[DP_BURST];
 	struct rte_mbuf *stream[DP_BURST]; // of stream_session
 	struct dp_session *stream_session;
 	unsigned nb_away, nb_dtls, nb_stream;
+	struct tally tally; // of packets by DTLS
 };
 
 static void stream_flush(struct out *out) {
@@ -71,36 +79,71 @@ static bool admit(struct out *out, struct rte_mbuf *m, uint64_t now) {
 	return true;
 }
 
-static void account(struct dp_session *session, struct rte_mbuf *m, uint64_t now) {
-	tunnel_add(&session->stats->tx_packets, 1);
-	tunnel_add(&session->stats->tx_bytes, m->pkt_len);
-	session->last_tx = now;
-	if (tunnel_is_use(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len))
-		session->last_data = now;
+static inline void tally_add(struct tally *tally, const struct rte_mbuf *m) {
+	tally->packets++;
+	tally->bytes += m->pkt_len;
+	tally->use |= tunnel_is_use(rte_pktmbuf_mtod(m, const uint8_t *), m->data_len);
 }
 
-static void packet(struct out *out, struct rte_mbuf *m, uint64_t now) {
-	struct dp_session *session;
-	enum channel channel;
+static void tally_flush(struct tally *tally, uint64_t now) {
+	struct dp_session *session = tally->session;
 
-	if (!admit(out, m, now))
+	if (session == NULL)
 		return;
-	session = dp_pkt(m)->session;
-	dp_pkt(m)->frame = DP_FRAME_DATA;
-	channel = channel_of(session);
-	if (channel == CHANNEL_NONE) {
-		dp_drop(&m, 1, ABI_C_drop_no_channel);
-		return;
-	}
-	account(session, m, now);
-	if (channel == CHANNEL_DTLS) {
-		out->dtls[out->nb_dtls++] = m;
-		return;
-	}
+	tunnel_add(&session->stats->tx_packets, tally->packets);
+	tunnel_add(&session->stats->tx_bytes, tally->bytes);
+	session->last_tx = now;
+	if (tally->use)
+		session->last_data = now;
+	*tally = (struct tally){.session = NULL};
+}
+
+static void by_stream(struct out *out, struct rte_mbuf *m) {
+	struct dp_session *session = dp_pkt(m)->session;
+
 	if (out->stream_session != session)
 		stream_flush(out);
 	out->stream_session = session;
 	out->stream[out->nb_stream++] = m;
+}
+
+// The first packet of a row, or one that has a limit or goes by the stream.
+static __attribute__((noinline)) void packet_first(
+	struct out *out, struct rte_mbuf *m, uint64_t now) {
+	struct tally alone = {.session = NULL};
+	enum channel channel;
+
+	tally_flush(&out->tally, now);
+	if (!admit(out, m, now))
+		return;
+	dp_pkt(m)->frame = DP_FRAME_DATA;
+	channel = channel_of(dp_pkt(m)->session);
+	if (channel == CHANNEL_NONE) {
+		dp_drop(&m, 1, ABI_C_drop_no_channel);
+		return;
+	}
+	alone.session = dp_pkt(m)->session;
+	tally_add(&alone, m);
+	if (channel == CHANNEL_DTLS && alone.session->policy.tx_bytes_per_s == 0)
+		out->tally = alone;
+	else
+		tally_flush(&alone, now);
+	if (channel == CHANNEL_DTLS)
+		out->dtls[out->nb_dtls++] = m;
+	else
+		by_stream(out, m);
+}
+
+static inline void packet(struct out *out, struct rte_mbuf *m, uint64_t now) {
+	struct dp_pkt *pkt = dp_pkt(m);
+
+	if (pkt->session == NULL || pkt->session != out->tally.session) {
+		packet_first(out, m, now);
+		return;
+	}
+	pkt->frame = DP_FRAME_DATA;
+	tally_add(&out->tally, m);
+	out->dtls[out->nb_dtls++] = m;
 }
 
 static uint16_t tunnel_out_process(
@@ -113,8 +156,10 @@ static uint16_t tunnel_out_process(
 
 		out.nb_away = out.nb_dtls = out.nb_stream = 0;
 		out.stream_session = NULL;
+		out.tally = (struct tally){.session = NULL};
 		for (uint16_t i = 0; i < burst; i++)
 			packet(&out, objs[done + i], now);
+		tally_flush(&out.tally, now);
 		stream_flush(&out);
 		tunnel_to_owners(out.away, out.nb_away);
 		tunnel_enqueue(graph, node, EDGE_DTLS_ENCODE, out.dtls, out.nb_dtls);
