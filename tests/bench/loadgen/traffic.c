@@ -11,6 +11,7 @@
 #define TIMER_NS 10000000u // between looks at all clients' timers
 #define STALL_NS 200000000u // what is under way for longer is lost
 #define DRAIN_NS 300000000u // after a run, without an arrival
+#define DRAIN_TCP_NS 2000000000u // what TCP lost comes again: 200 ms at the earliest, then 400, 800
 #define PASS 512u // packets sent between two looks at what has come
 #define FAILURES_MAX 50u // of one client, before we give up
 
@@ -271,9 +272,10 @@ static uint64_t arrived(void) {
 }
 
 static void drain(void) {
-	uint64_t last = lg_now(), before = arrived();
+	uint64_t last = lg_now(), before = arrived(),
+		 patience = lg_opt.dtls ? DRAIN_NS : DRAIN_TCP_NS;
 
-	while (lg_now() < last + DRAIN_NS && arrived() < lg_up.sent + lg_down.sent + lg_echo.sent) {
+	while (lg_now() < last + patience && arrived() < lg_up.sent + lg_down.sent + lg_echo.sent) {
 		lg_poll(1000);
 		if (arrived() != before)
 			last = lg_now();
