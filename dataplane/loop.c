@@ -61,6 +61,7 @@ static int idle_init(struct idle *idle, const struct dp_lcore *self) {
 			idle->sleep_min_ns = SLEEP_MIN_NS;
 			idle->sleep_max_ns = SLEEP_MAX_NS;
 			idle->loops_max = IDLE_LOOPS;
+			idle->pace.blind = true;
 		}
 	}
 	idle->sleep_ns = idle->sleep_min_ns;
@@ -83,6 +84,7 @@ static void idle_sleep(struct idle *idle, struct dp_lcore *self) {
 	if (idle->fds[0].revents & POLLIN)
 		eventfd_read(self->wake_fd, &bells);
 	idle->fds[0].revents = 0;
+	dp_pace_waited(&idle->pace);
 	idle->sleep_ns = RTE_MIN(idle->sleep_ns * 2, idle->sleep_max_ns);
 }
 

@@ -261,10 +261,10 @@ static bool sockets_due(uint64_t now, bool idle) {
 	return idle || now - stream_self->polled >= dp_tsc_hz / POLLS_HZ;
 }
 
-static unsigned sleep_or_poll(unsigned idle_loops, bool hot) {
+static unsigned sleep_or_poll(unsigned idle_loops, struct dp_pace *pace) {
 	unsigned n;
 
-	if (hot && idle_loops > 0 && !dp_idle_busy) {
+	if (pace->hot && idle_loops > 0 && !dp_idle_busy) {
 		uint64_t before = rte_rdtsc();
 
 		urcu_qsbr_thread_offline();
@@ -278,6 +278,7 @@ static unsigned sleep_or_poll(unsigned idle_loops, bool hot) {
 	urcu_qsbr_thread_offline();
 	n = serve_sockets(TAILQ_EMPTY(&stream_self->todo) ? SLEEP_MS : TODO_MS);
 	atomic_store_explicit(&stream_self->lcore->sleeping, 0, memory_order_relaxed);
+	dp_pace_waited(pace);
 	return n;
 }
 
@@ -372,7 +373,7 @@ int dp_stream_lcore_main(struct dp_lcore *lcore) {
 		stream_self->frames = 0;
 		work += packets;
 		if (sockets_due(before, work == 0))
-			work += sleep_or_poll(idle_loops, pace.hot);
+			work += sleep_or_poll(idle_loops, &pace);
 		run_todo();
 		urcu_qsbr_quiescent_state();
 		idle_loops = work != 0 ? 0 : idle_loops + 1;
