@@ -397,6 +397,36 @@ static void test_threads_of_auth_alone(void **state) {
 	}
 }
 
+// Processes of auth's user that wait until `end` is closed: other gateways of this machine, whose
+// processes the kernel counts together with ours.
+static void others_of_auth(int end[2], unsigned nb) {
+	uint32_t uid, gid;
+	char byte;
+	sandbox_ids(IPC_AUTH, &uid, &gid);
+	assert_int_equal(pipe(end), 0);
+	for (unsigned i = 0; i < nb; i++) {
+		pid_t pid = fork();
+		assert_true(pid >= 0);
+		if (pid != 0)
+			continue;
+		close(end[1]);
+		_exit(setresuid(uid, uid, uid) == 0 && read(end[0], &byte, 1) == 0 ? 0 : 1);
+	}
+}
+
+static void test_gateways_leave_each_other_threads(void **state) {
+	const unsigned others = 40;
+	int end[2], status;
+	others_of_auth(end, others);
+	expect_done(IPC_AUTH, "start a thread", do_thread);
+	close(end[1]);
+	for (unsigned i = 0; i < others; i++) {
+		assert_true(wait(&status) > 0);
+		assert_int_equal(status, 0);
+	}
+	close(end[0]);
+}
+
 static void test_edge_accepts(void **state) {
 	struct sockaddr_in addr;
 	socklen_t len = sizeof(addr);
@@ -503,6 +533,7 @@ int main(void) {
 		cmocka_unit_test(test_everybody_can),
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_threads_of_auth_alone),
+		cmocka_unit_test(test_gateways_leave_each_other_threads),
 		cmocka_unit_test(test_edge_accepts),
 		cmocka_unit_test(test_session_stores),
 	};
