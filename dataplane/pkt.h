@@ -33,9 +33,10 @@ enum dp_resume {
 
 // Private area. Field owners in brackets.
 // The first line is all that most packets on their way to a client need.
+// `session` at dtls-decode: whose datagram it is, where another worker has looked that up.
 struct dp_pkt {
 	struct dp_session
-		*session; // [dtls-decode, l3-forward, handoff-rx]: NULL: it ended on the way
+		*session; // [dtls-decode, l3-forward, handoff-rx]; NULL: not known yet, or ended
 	struct abi_sid sid; // [with session, stream]: who it is after a change of lcore
 	union {
 		const void *adjacency; // struct dp_route: the way to the LAN [l3-forward]

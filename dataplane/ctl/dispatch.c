@@ -80,9 +80,7 @@ static void run_update(struct dp_message *message) {
 
 	if (session == NULL)
 		return;
-	session->policy = update->policy;
-	session->mtu = update->policy.mtu;
-	session->flags = (uint8_t)update->policy.flags;
+	dp_session_policy_set(session, &update->policy);
 	session->started = rte_rdtsc(); // session_timeout_s is what is left from now on
 	dtls = atomic_load_explicit(&session->dtls, memory_order_acquire);
 	if (dtls != NULL)

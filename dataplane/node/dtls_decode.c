@@ -18,6 +18,7 @@ enum {
 };
 
 #define RECORDS_MAX 8u // of one datagram; stock clients send one
+#define AHEAD 16u // sessions that are on their way
 
 // A record that waits to be opened.
 struct work {
@@ -148,6 +149,37 @@ static __attribute__((noinline)) struct dp_session *roam(
 	return roam_find(m, &record, now, reason);
 }
 
+static void give_away(struct burst *b, struct rte_mbuf *m, struct dp_session *session) {
+	struct dp_pkt *pkt = dp_pkt(m);
+
+	pkt->session = session;
+	pkt->sid = session->sid;
+	pkt->resume = DP_RESUME_DTLS_DECODE;
+	b->away[b->nb_away++] = m;
+}
+
+// Takes out what belongs to other owners, who will look at the records. Returns what is left.
+static unsigned take_away(
+	struct burst *b, struct rte_mbuf **pkts, unsigned n, struct dp_session **sessions) {
+	unsigned left = 0;
+
+	for (unsigned i = 0; i < n && i < AHEAD; i++)
+		rte_prefetch0(sessions[i]);
+	for (unsigned i = 0; i < n; i++) {
+		struct dp_session *session = sessions[i];
+
+		if (i + AHEAD < n)
+			rte_prefetch0(sessions[i + AHEAD]);
+		if (session != NULL && session->owner != dp_self->number) {
+			give_away(b, pkts[i], session);
+			continue;
+		}
+		sessions[left] = session;
+		pkts[left++] = pkts[i];
+	}
+	return left;
+}
+
 static void sort(struct burst *b, struct rte_mbuf *m, struct dp_session *session) {
 	struct dp_pkt *pkt = dp_pkt(m);
 	const uint8_t *src = rte_pktmbuf_mtod(m, const uint8_t *), *end = src + m->data_len;
@@ -179,9 +211,8 @@ static void sort(struct burst *b, struct rte_mbuf *m, struct dp_session *session
 	pkt->session = session;
 	pkt->sid = session->sid;
 	pkt->from_stream = 0;
-	if (session->owner != dp_self->number) {
-		pkt->resume = DP_RESUME_DTLS_DECODE;
-		b->away[b->nb_away++] = m;
+	if (session->owner != dp_self->number) { // found by a trial
+		give_away(b, m, session);
 		return;
 	}
 	split(b, m, src, end);
@@ -302,21 +333,14 @@ static void open_until(struct burst *b, unsigned end) {
 	}
 }
 
-static void prefetch_session(const struct dp_session *session) {
-	if (session == NULL)
-		return;
-	rte_prefetch0(session);
-	rte_prefetch0((const char *)session + 64);
-}
-
-// Starts to load what will be read of the receiving half of a session's channel, and its counters.
+// Starts to load what will be read of a session, its counters and its channel's receiving half.
 static void prefetch_channel(const struct dp_session *session) {
 	struct dp_dtls *dtls;
 
-	// another owner writes to its lines all the time: they stay there
-	if (session == NULL || session->owner != dp_self->number)
+	if (session == NULL)
 		return;
 	dtls = atomic_load_explicit(&session->dtls, memory_order_relaxed);
+	rte_prefetch0(&session->last_rx);
 	rte_prefetch0(session->stats);
 	if (dtls == NULL)
 		return;
@@ -324,26 +348,31 @@ static void prefetch_channel(const struct dp_session *session) {
 	rte_prefetch0(&dtls->replay);
 }
 
-// Datagrams of one client often follow each other: a tuple is looked up once for all of them. Returns
-// how many lookups it took.
+// Datagrams of one client often follow each other: a tuple is looked up once for all of them, and not
+// again where the worker that handed it over, or the record before in the datagram, has told whose it
+// is. Returns how often the session changes, more or less.
 static unsigned lookup(struct rte_mbuf **pkts, unsigned n, struct dp_session **sessions) {
-	const struct abi_tuple *tuples[DP_BURST];
+	const struct abi_tuple *tuples[DP_BURST] = {NULL};
 	struct dp_session *found[DP_BURST];
 	uint8_t of[DP_BURST];
-	unsigned nb = 1;
+	unsigned nb = 0, changes = 0;
 
-	tuples[0] = &dp_pkt(pkts[0])->tuple;
 	for (unsigned i = 0; i < n; i++) {
-		const struct abi_tuple *tuple = &dp_pkt(pkts[i])->tuple;
+		const struct dp_pkt *pkt = dp_pkt(pkts[i]);
 
-		if (!dp_tuple_equal(tuples[nb - 1], tuple))
-			tuples[nb++] = tuple;
-		of[i] = (uint8_t)(nb - 1);
+		changes += i > 0 && pkt->session != dp_pkt(pkts[i - 1])->session;
+		if (pkt->session == NULL &&
+			(nb == 0 || !dp_tuple_equal(tuples[nb - 1], &pkt->tuple)))
+			tuples[nb++] = &pkt->tuple;
+		of[i] = (uint8_t)nb;
 	}
 	dp_session_lookup_bulk(tuples, nb, found);
-	for (unsigned i = 0; i < n; i++)
-		sessions[i] = found[of[i]];
-	return nb;
+	for (unsigned i = 0; i < n; i++) {
+		struct dp_session *known = dp_pkt(pkts[i])->session;
+
+		sessions[i] = known != NULL ? known : found[of[i] - 1];
+	}
+	return nb + changes;
 }
 
 // Sessions, channels, keys, the cipher: each a few packets ahead of the next, so that what one of
@@ -352,7 +381,7 @@ static unsigned lookup(struct rte_mbuf **pkts, unsigned n, struct dp_session **s
 static void pipeline(struct burst *b, struct rte_mbuf **pkts, unsigned n,
 	struct dp_session **sessions, unsigned step) {
 	for (unsigned i = 0; i < n && i < 4 * step && step < n; i++)
-		prefetch_session(sessions[i]);
+		rte_prefetch0(sessions[i]); // NULL: nothing
 	for (unsigned i = 0; i < n && i < 2 * step && step < n; i++)
 		prefetch_channel(sessions[i]);
 	for (unsigned at = 0; at < n; at += step) {
@@ -360,7 +389,7 @@ static void pipeline(struct burst *b, struct rte_mbuf **pkts, unsigned n,
 
 		for (unsigned i = at; i < end; i++) {
 			if (i + 4 * step < n)
-				prefetch_session(sessions[i + 4 * step]);
+				rte_prefetch0(sessions[i + 4 * step]);
 			if (i + 2 * step < n)
 				prefetch_channel(sessions[i + 2 * step]);
 			sort(b, pkts[i], sessions[i]);
@@ -381,6 +410,8 @@ static unsigned run(
 	b.now = rte_rdtsc();
 	b.n = b.run = b.nb_opened = b.nb_away = b.nb_rest = 0;
 	b.nb_frames = b.nb_punts = 0;
+	if (dp_nb_workers > 1)
+		n = take_away(&b, pkts, n, sessions);
 	// what few sessions need is loaded by the first of them
 	pipeline(&b, pkts, n, sessions, many ? dp_crypto_step() : DP_BURST);
 	dp_count(ABI_C_dtls_rx, b.nb_opened);

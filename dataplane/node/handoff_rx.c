@@ -9,7 +9,8 @@
 #define BURSTS 4u // of DP_BURST in one walk, so that the ports have their turn
 
 #define SESSIONS \
-	(1u << DP_RESUME_TUNNEL_IN | 1u << DP_RESUME_TUNNEL_OUT | 1u << DP_RESUME_DTLS_ENCODE)
+	(1u << DP_RESUME_DTLS_DECODE | 1u << DP_RESUME_TUNNEL_IN | 1u << DP_RESUME_TUNNEL_OUT | \
+		1u << DP_RESUME_DTLS_ENCODE)
 
 static void burst_resume(struct edge_run *run, struct rte_mbuf **pkts, unsigned n) {
 	// all of it is in another core's cache: on its way at once, not one after the other
@@ -25,7 +26,10 @@ static void burst_resume(struct edge_run *run, struct rte_mbuf **pkts, unsigned 
 			pkt->session = dp_session_at(pkt->sid.index);
 			rte_prefetch0(pkt->session);
 		}
+		if (pkt->resume == DP_RESUME_DTLS_DECODE)
+			rte_prefetch0(&pkt->tuple);
 		rte_prefetch0(rte_pktmbuf_mtod(pkts[i], void *));
+		rte_prefetch0(rte_pktmbuf_mtod_offset(pkts[i], void *, 64));
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct dp_pkt *pkt = dp_pkt(pkts[i]);

@@ -56,8 +56,9 @@ static uint16_t session_mtu(struct dp_session *session) {
 	struct dp_dtls *dtls = atomic_load_explicit(&session->dtls, memory_order_acquire);
 	bool stream = atomic_load_explicit(&session->tx_channel, memory_order_relaxed) != 2;
 
-	return dtls != NULL && !stream && dtls->mtu != 0 ? RTE_MIN(dtls->mtu, session->mtu)
-							 : session->mtu;
+	return dtls != NULL && !stream && session->dtls_mtu != 0
+		? RTE_MIN(session->dtls_mtu, session->mtu)
+		: session->mtu;
 }
 
 INLINE bool hop_left(const struct packet *p) {
@@ -206,19 +207,14 @@ INLINE void emit(struct edge_run *run, struct packet *p, unsigned edge) {
 		emit_pieces(run, p->m, p->mtu);
 }
 
-static void prefetch_session(const struct dp_session *session) {
-	if (session == NULL)
-		return;
-	rte_prefetch0(session);
-	rte_prefetch0((const char *)session + 64);
-}
-
-// Starts to load what the nodes behind need of a session's counters and its channel.
+// Starts to load what the nodes behind need of a session, its counters and its channel.
 static void prefetch_channel(struct dp_session *session) {
 	struct dp_dtls *dtls;
 
-	if (session == NULL)
+	// another owner writes to its lines all the time: they stay there
+	if (session == NULL || session->owner != dp_self->number)
 		return;
+	rte_prefetch0(&session->last_rx);
 	dtls = atomic_load_explicit(&session->dtls, memory_order_acquire);
 	rte_prefetch0(session->stats);
 	if (dtls == NULL)
@@ -237,7 +233,7 @@ INLINE void burst(struct edge_run *run, void **objs, unsigned n, bool checked) {
 		ips[i] = rte_pktmbuf_mtod((struct rte_mbuf *)objs[i], const uint8_t *);
 	pool = dp_session_inner_bulk(ips, n, sessions);
 	for (unsigned i = 0; i < n && i < AHEAD_SESSION; i++)
-		prefetch_session(sessions[i]);
+		rte_prefetch0(sessions[i]); // NULL: nothing
 	for (unsigned i = 0; i < n && i < AHEAD; i++)
 		prefetch_channel(sessions[i]);
 	for (unsigned i = 0; i < n; i++) {
@@ -245,7 +241,7 @@ INLINE void burst(struct edge_run *run, void **objs, unsigned n, bool checked) {
 		unsigned edge = 0;
 
 		if (i + AHEAD_SESSION < n)
-			prefetch_session(sessions[i + AHEAD_SESSION]);
+			rte_prefetch0(sessions[i + AHEAD_SESSION]);
 		if (i + AHEAD < n) {
 			prefetch_channel(sessions[i + AHEAD]);
 			rte_prefetch0_write(ips[i + AHEAD] - 64); // where new headers will be

@@ -59,12 +59,10 @@ static inline enum inner_verdict tunnel_inner_check(
 static inline bool tunnel_bucket_take(
 	struct dp_bucket *bucket, uint32_t rate, uint32_t bytes, uint64_t now) {
 	uint64_t burst = rate / 4 + 9216; // a quarter of a second, and never less than a packet
-	uint64_t cycles;
+	uint64_t cycles = now - bucket->last;
 
 	if (rate == 0)
 		return true;
-	rte_compiler_barrier(); // the bucket is on a line that is not loaded ahead: not for nothing
-	cycles = now - bucket->last;
 	if (cycles >= dp_tsc_hz)
 		bucket->tokens = burst;
 	else

@@ -42,8 +42,9 @@ static inline void data(struct out *out, struct dp_session *session, struct rte_
 		dp_drop(&m, 1, verdict == INNER_BAD ? ABI_C_drop_inner_bad : ABI_C_drop_source);
 		return;
 	}
-	if (!tunnel_bucket_take(
-		    &session->rx_bucket, session->policy.rx_bytes_per_s, ip_len, out->now)) {
+	if (unlikely(session->limited) &&
+		!tunnel_bucket_take(
+			&session->rx_bucket, session->policy.rx_bytes_per_s, ip_len, out->now)) {
 		dp_drop(&m, 1, ABI_C_drop_rate);
 		return;
 	}
@@ -82,6 +83,7 @@ static inline void frame(struct out *out, struct dp_session *session, struct rte
 static void from_stream(struct dp_session *session, uint8_t frame_type, uint64_t now) {
 	session->last_rx = now;
 	if (frame_type == DP_FRAME_DATA &&
+		atomic_load_explicit(&session->tx_channel, memory_order_relaxed) != 1 &&
 		atomic_load_explicit(&session->stream, memory_order_relaxed) != NULL)
 		atomic_store_explicit(&session->tx_channel, 1, memory_order_relaxed);
 }

@@ -71,8 +71,9 @@ static bool admit(struct out *out, struct rte_mbuf *m, uint64_t now) {
 		dp_drop(&m, 1, ABI_C_drop_stale);
 		return false;
 	}
-	if (!tunnel_bucket_take(
-		    &session->tx_bucket, session->policy.tx_bytes_per_s, m->pkt_len, now)) {
+	if (unlikely(session->limited) &&
+		!tunnel_bucket_take(
+			&session->tx_bucket, session->policy.tx_bytes_per_s, m->pkt_len, now)) {
 		dp_drop(&m, 1, ABI_C_drop_rate);
 		return false;
 	}

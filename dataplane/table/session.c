@@ -102,7 +102,6 @@ static struct dp_dtls *dtls_new(const struct abi_cmd_dtls_set *set, struct abi_s
 	dtls->epoch = set->epoch;
 	dtls->rx_cipher = set->cipher;
 	dtls->rx_epoch = set->epoch;
-	dtls->mtu = set->mtu;
 	dtls->tx_seq = set->tx.seq;
 	dp_replay_start(&dtls->replay, set->rx.seq);
 	dtls->tuple = set->tuple;
@@ -175,6 +174,7 @@ int dp_session_dtls_set(const struct abi_cmd *cmd) {
 		return rc;
 	}
 	session_index_remote_set(cmd->sid.index, &set->tuple.remote);
+	session->dtls_mtu = set->mtu;
 	previous_keep(
 		session, atomic_exchange_explicit(&session->dtls, dtls, memory_order_acq_rel));
 	session->hashed = set->tuple;
@@ -232,9 +232,7 @@ static struct dp_session *session_new(const struct abi_cmd *cmd) {
 		return NULL;
 	session->sid = cmd->sid;
 	session->owner = (uint16_t)(cmd->sid.index % dp_nb_workers);
-	session->mtu = add->policy.mtu;
-	session->flags = (uint8_t)add->policy.flags;
-	session->policy = add->policy;
+	dp_session_policy_set(session, &add->policy);
 	session->inner4 = addr_none(&add->inner4) ? 0 : addr_get4(&add->inner4);
 	session->has6 = !addr_none(&add->inner6);
 	memcpy(session->inner6, add->inner6.bytes, sizeof(session->inner6));

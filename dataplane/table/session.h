@@ -46,7 +46,6 @@ struct dp_dtls {
 	struct dp_key *tx_key; // ctl makes, owner uses
 	uint64_t tx_seq; // owner: next, 48 bits
 	uint8_t tx_iv[12];
-	uint16_t mtu; // inner bytes
 	uint16_t epoch;
 	uint8_t cipher; // enum abi_cipher
 	bool confirmed; // owner: an authentic record has arrived
@@ -76,7 +75,9 @@ struct dp_bucket {
 struct dp_stream; // stream/stream.h; lives on one stream lcore
 
 struct dp_session {
-	// the first two lines are looked at for each packet
+	// The first two lines are looked at for each packet. Workers that hand packets over read the
+	// first one alone: the owner writes there only what seldom changes, and with each packet to
+	// the second one.
 	struct abi_sid sid;
 	uint16_t owner; // worker number
 	uint16_t streamer; // stream lcore number
@@ -92,8 +93,10 @@ struct dp_session {
 	uint16_t ended; // owner: 1 + the reason that was reported: no timer runs any more
 	bool dtls_live; // owner: ABI_EVT_DTLS_UP was sent, and no DTLS_DOWN since
 	bool has6;
+	uint16_t dtls_mtu; // of `dtls`: inner bytes; 0: as `mtu`
+	bool limited; // policy has a rate
 	// timers (TSC), owner
-	uint64_t last_rx; // any authentic record
+	uint64_t last_rx __attribute__((aligned(64))); // any authentic record
 	uint64_t last_dtls_rx;
 	uint64_t last_tx; // anything sent
 	uint64_t last_data; // data that counts as use
@@ -109,8 +112,18 @@ struct dp_session {
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct dp_session) <= 512, "dp_session");
+_Static_assert(offsetof(struct dp_session, last_rx) == 64, "dp_session: what is read");
 _Static_assert(offsetof(struct dp_dtls, rx_key) == 128, "dp_dtls: sending");
 _Static_assert(offsetof(struct dp_dtls, replay) == 192, "dp_dtls: receiving");
+
+// The owner's, or before it knows of the session.
+static inline void dp_session_policy_set(
+	struct dp_session *session, const struct abi_policy *policy) {
+	session->policy = *policy;
+	session->mtu = policy->mtu;
+	session->flags = (uint8_t)policy->flags;
+	session->limited = policy->rx_bytes_per_s != 0 || policy->tx_bytes_per_s != 0;
+}
 
 // Boot. max: sessions_max of the configuration; stats: that many entries, or NULL: private ones.
 int dp_session_table_init(uint32_t max, struct abi_session_stats *stats);

@@ -291,10 +291,13 @@ static void test_rate(void **state) {
 	struct client c = client_new(32, ABI_AES_128_GCM);
 	struct dp_session *s = dp_session_get(c.sid);
 	uint64_t before = counter(ABI_C_drop_rate);
+	struct abi_policy policy;
 	uint8_t text[1100];
 	uint16_t n = inner(text, 32, 1000);
 
-	s->policy.rx_bytes_per_s = 4000;
+	policy = s->policy;
+	policy.rx_bytes_per_s = 4000;
+	dp_session_policy_set(s, &policy);
 	for (unsigned i = 0; i < 100; i++)
 		decode(sealed(&c, text, n));
 	assert_true(counter(ABI_C_drop_rate) - before >= 85);

@@ -119,6 +119,46 @@ static void test_other_owner(void **state) {
 	client_end(&c);
 }
 
+// Own and others' datagrams in one burst: each way in order.
+static void test_owners_mixed(void **state) {
+	struct client theirs = client_new(3, ABI_AES_128_GCM), ours;
+	struct rte_mbuf *pkts[40];
+	uint8_t text[256];
+
+	ours = client_new(4, ABI_AES_128_GCM);
+	for (unsigned i = 0; i < RTE_DIM(pkts); i++) {
+		struct client *c = i % 3 == 0 ? &theirs : &ours;
+
+		pkts[i] = sealed(c, text, inner(text, i % 3 == 0 ? 3 : 4, (uint16_t)(100 + i)));
+	}
+	COUNTED(dtls_rx, 26, run(TO_DECODE, pkts, RTE_DIM(pkts)));
+	assert_int_equal(to_other.n, 14);
+	assert_int_equal(to_l3.n, 26);
+	for (unsigned i = 0; i < 14; i++)
+		assert_ptr_equal(to_other.m[i], pkts[3 * i]);
+	for (unsigned i = 0; i < 26; i++)
+		assert_ptr_equal(to_l3.m[i], pkts[i + i / 2 + 1]);
+	client_end(&theirs);
+	client_end(&ours);
+}
+
+// What another worker has found out is not looked up again: here it could not be.
+static void test_handed_over(void **state) {
+	struct client c = client_new(4, ABI_AES_128_GCM);
+	struct rte_mbuf *m;
+	uint8_t text[256];
+
+	m = sealed(&c, text, inner(text, 4, 100));
+	dp_pkt(m)->tuple.remote = v4(9, 9, 9, 9);
+	COUNTED(drop_dtls_unknown, 1, decode(m));
+	m = sealed(&c, text, inner(text, 4, 100));
+	dp_pkt(m)->tuple.remote = v4(9, 9, 9, 9);
+	dp_pkt(m)->session = dp_session_get(c.sid);
+	COUNTED(dtls_rx, 1, decode(m));
+	assert_int_equal(to_l3.n, 1);
+	client_end(&c);
+}
+
 static void test_stream_frames(void **state) {
 	struct client c = client_new(24, ABI_AES_128_GCM);
 	struct dp_session *s = dp_session_get(c.sid);
@@ -269,6 +309,8 @@ int main(void) {
 		cmocka_unit_test(test_data_out),
 		cmocka_unit_test(test_sequence_ends),
 		cmocka_unit_test(test_other_owner),
+		cmocka_unit_test(test_owners_mixed),
+		cmocka_unit_test(test_handed_over),
 		cmocka_unit_test(test_stream_frames),
 		cmocka_unit_test(test_timers),
 		cmocka_unit_test(test_timeouts),

@@ -188,6 +188,7 @@ struct rte_mbuf *datagram(const struct abi_tuple *tuple) {
 	assert_non_null(m);
 	memset(dp_pkt(m), 0xa5, sizeof(*dp_pkt(m))); // what was there before
 	dp_pkt(m)->tuple = *tuple;
+	dp_pkt(m)->session = NULL; // classify: nobody has looked yet
 	return m;
 }
 
