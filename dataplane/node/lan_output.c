@@ -109,9 +109,8 @@ static inline void output(struct edge_run *run, struct last *last, struct rte_mb
 static uint16_t lan_output_process(
 	struct rte_graph *graph, struct rte_node *node, void **objs, uint16_t n) {
 	struct edge_run run;
-	struct last last;
+	struct last last = {.resolved = false};
 
-	last.resolved = false;
 	edge_start(&run, graph, node);
 	for (uint16_t i = 0; i < n; i++)
 		output(&run, &last, objs[i]);
