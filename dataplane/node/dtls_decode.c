@@ -288,7 +288,8 @@ static void opened(struct burst *b, const struct dp_crypt *op, struct work *work
 	}
 	b->nb_opened++;
 	session->last_rx = b->now;
-	if (dtls == atomic_load_explicit(&session->dtls, memory_order_relaxed))
+	// not what overtook a close_notify or comes with it
+	if (dtls == atomic_load_explicit(&session->dtls, memory_order_relaxed) && !dtls->closed)
 		follow(b, work, m, newest);
 	text = rte_pktmbuf_mtod_offset(m, const uint8_t *, op->offset);
 	if (work->type == DTLS12_ALERT) {

@@ -174,6 +174,29 @@ static void test_close_notify(void **state) {
 	client_end(&c);
 }
 
+// What overtook a close_notify, or comes with it, does not take the channel up again.
+static void test_close_overtaken(void **state) {
+	struct client c = client_new(28, ABI_AES_128_GCM);
+	struct dp_session *s = dp_session_get(c.sid);
+	struct rte_mbuf *burst[2] = {datagram(&c.tuple)};
+	struct abi_tuple tuple = c.tuple;
+	uint8_t text[256];
+	uint16_t n = inner(text, 28, 100);
+
+	decode(sealed(&c, text, n));
+	record(&c, burst[0], 21, "\1\0", 2);
+	c.tuple.remote_port = htons(40001);
+	burst[1] = sealed(&c, text, n);
+	nb_events = 0;
+	COUNTED(dtls_moved, 0, run(TO_DECODE, burst, 2));
+	assert_int_equal(nb_events, 1);
+	assert_int_equal(events[0].type, ABI_EVT_DTLS_DOWN);
+	assert_false(s->dtls_live);
+	assert_memory_equal(&atomic_load(&s->dtls)->tuple, &tuple, sizeof(tuple));
+	assert_int_equal(to_l3.n, 2); // it is the client's all the same
+	client_end(&c);
+}
+
 // A new handshake from the same port: records under the old keys still arrive.
 static void test_previous_keys(void **state) {
 	struct client c = client_new(22, ABI_AES_128_GCM), old;
@@ -313,6 +336,7 @@ int main(void) {
 		cmocka_unit_test(test_many_records),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_close_notify),
+		cmocka_unit_test(test_close_overtaken),
 		cmocka_unit_test(test_previous_keys),
 		cmocka_unit_test(test_punt),
 		cmocka_unit_test(test_rate),
