@@ -42,8 +42,7 @@ static bool act(const struct abi_evt *evt) {
 		dtls_down(session, evt);
 		break;
 	case ABI_EVT_DTLS_MOVED:
-		dp_session_tuple_set(session, &evt->tuple);
-		break;
+		return dp_session_tuple_set(session, &evt->tuple) != -ENOENT;
 	default:
 		break;
 	}

@@ -130,11 +130,14 @@ static void previous_drop(struct dp_dtls *dtls) {
 	dp_reclaim(&dtls->reclaim, dtls_release);
 }
 
-static void previous_keep(struct dp_session *session, struct dp_dtls *dtls) {
+static void older_drop(struct dp_session *session) {
 	struct dp_dtls *older = atomic_load_explicit(&session->dtls_prev, memory_order_relaxed);
 
 	if (older != NULL)
 		previous_drop(older);
+}
+
+static void previous_keep(struct dp_session *session, struct dp_dtls *dtls) {
 	if (dtls == NULL)
 		return;
 	dtls->hashed = session->hashed;
@@ -168,6 +171,7 @@ int dp_session_dtls_set(const struct abi_cmd *cmd) {
 	dtls = dtls_new(set, cmd->sid);
 	if (dtls == NULL)
 		return errno == EINVAL ? -EINVAL : -ENOSPC;
+	older_drop(session); // first: the client may be back at that one's address
 	rc = session_index_tuple_add(&set->tuple, session);
 	if (rc != 0) {
 		dtls_free(dtls);
@@ -196,10 +200,16 @@ int dp_session_dtls_clear(struct abi_sid sid) {
 	return 0;
 }
 
-// The owner has written the new addresses into its dp_dtls already; `hashed` are the old ones.
+// The owner has written the new addresses into its dp_dtls already; `hashed` are the old ones. Without
+// a channel nothing may enter the index: dp_session_dtls_clear would not take it out again. While the
+// owner writes, it compares as another: the event of that comes later.
 int dp_session_tuple_set(struct dp_session *session, const struct abi_tuple *tuple) {
-	int rc = session_index_tuple_add(tuple, session);
+	const struct dp_dtls *dtls = atomic_load_explicit(&session->dtls, memory_order_acquire);
+	int rc;
 
+	if (dtls == NULL || !dp_tuple_equal(&dtls->tuple, tuple))
+		return -ENOENT;
+	rc = session_index_tuple_add(tuple, session);
 	if (rc != 0)
 		return rc;
 	if (!dp_tuple_equal(tuple, &session->hashed))
@@ -304,7 +314,7 @@ int dp_session_del(struct abi_sid sid, enum abi_end reason) {
 		return -ESTALE;
 	inner_addresses(session, &inner4, &inner6);
 	session_index_inner_clear(&inner4, &inner6);
-	previous_keep(session, NULL);
+	older_drop(session);
 	dp_session_dtls_clear(sid);
 	atomic_store_explicit(&slots[sid.index], NULL, memory_order_release);
 	__atomic_store_n(&session->stats->generation, 0, __ATOMIC_RELEASE);

@@ -141,7 +141,8 @@ int dp_session_del(struct abi_sid sid, enum abi_end reason);
 int dp_session_dtls_set(const struct abi_cmd *cmd);
 // Removes the present DTLS channel. 0 or -ESTALE.
 int dp_session_dtls_clear(struct abi_sid sid);
-// The channel's addresses changed. 0 or -errno; the hash has `tuple` for this session alone then.
+// The channel's addresses changed. 0: the hash has `tuple` for this session alone then; -ENOENT: they are
+// not its present channel's (any more), nothing is done; or -ENOSPC.
 int dp_session_tuple_set(struct dp_session *session, const struct abi_tuple *tuple);
 // Inner addresses in the boundary's form, all zero when there is none.
 void dp_session_addresses(

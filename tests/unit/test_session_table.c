@@ -194,11 +194,12 @@ static void test_tuples(void **state) {
 	remote = tuple_of(8, 0).remote;
 	assert_int_equal(dp_session_candidates(&remote, out, 8), 0);
 	// the client's NAT moves it
+	atomic_load(&sa->dtls)->tuple = moved;
 	assert_int_equal(dp_session_tuple_set(sa, &moved), 0);
 	assert_ptr_equal(find(moved), sa);
 	assert_null(find(tuple_of(7, 1000)));
 	// to a port that another session had before: the last to claim it has it
-	moved = tuple_of(7, 1001);
+	atomic_load(&sa->dtls)->tuple = moved = tuple_of(7, 1001);
 	assert_int_equal(dp_session_tuple_set(sa, &moved), 0);
 	assert_ptr_equal(find(tuple_of(7, 1001)), sa);
 	// and the loser takes nothing away that is not its own any more
@@ -247,6 +248,48 @@ static void test_dtls_replaced(void **state) {
 	assert_int_equal(dp_session_del(a.sid, ABI_END_SERVER), 0);
 	settle();
 	assert_null(find(tuple_of(1, 2)));
+}
+
+// A client that goes back to the address it came from, by new handshakes.
+static void test_dtls_returns(void **state) {
+	struct abi_cmd a = add_cmd(1, 11), set;
+	struct dp_session *session;
+
+	dp_session_tick(300);
+	assert_int_equal(dp_session_add(&a), 0);
+	session = dp_session_get(a.sid);
+	for (uint16_t i = 0; i < 5; i++) {
+		set = dtls_cmd(1, 11, tuple_of(1, 1 + i % 2));
+		assert_int_equal(dp_session_dtls_set(&set), 0);
+		assert_ptr_equal(find(tuple_of(1, 1)), session);
+		assert_ptr_equal(find(tuple_of(1, 1 + i % 2)), session);
+	}
+	assert_ptr_equal(find(tuple_of(1, 2)), session);
+	dp_session_tick(400);
+	assert_ptr_equal(find(tuple_of(1, 1)), session);
+	assert_null(find(tuple_of(1, 2)));
+	assert_int_equal(dp_session_del(a.sid, ABI_END_SERVER), 0);
+	settle();
+	assert_null(find(tuple_of(1, 1)));
+}
+
+// What a worker reported of a channel may come when that one is gone or another has its place.
+static void test_moved_late(void **state) {
+	struct abi_cmd a = add_cmd(1, 12), set = dtls_cmd(1, 12, tuple_of(1, 1));
+	struct abi_tuple late = tuple_of(1, 9);
+	struct dp_session *session;
+
+	assert_int_equal(dp_session_add(&a), 0);
+	session = dp_session_get(a.sid);
+	assert_int_equal(dp_session_dtls_set(&set), 0);
+	assert_int_equal(dp_session_tuple_set(session, &late), -ENOENT);
+	assert_ptr_equal(find(tuple_of(1, 1)), session);
+	assert_null(find(late));
+	assert_int_equal(dp_session_dtls_clear(a.sid), 0);
+	assert_int_equal(dp_session_tuple_set(session, &late), -ENOENT);
+	assert_int_equal(dp_session_del(a.sid, ABI_END_SERVER), 0);
+	settle();
+	assert_null(find(late));
 }
 
 // Keys and hash places come back: far more channels one after the other than the pools hold.
@@ -328,6 +371,8 @@ int main(void) {
 		cmocka_unit_test(test_pools),
 		cmocka_unit_test(test_tuples),
 		cmocka_unit_test(test_dtls_replaced),
+		cmocka_unit_test(test_dtls_returns),
+		cmocka_unit_test(test_moved_late),
 		cmocka_unit_test(test_no_leak),
 		cmocka_unit_test(test_deferred),
 	};
