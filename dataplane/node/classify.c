@@ -89,6 +89,7 @@ INLINE unsigned wan_datagram(const struct dp_port *port, struct rte_mbuf *m, con
 	const uint8_t *to = ip_destination(ip, v6 ? 6 : 4);
 	struct udp_info udp;
 	uint16_t udp_port;
+	bool unsummed;
 
 	if (unlikely(ip_is_fragment(info)))
 		return wan_fragment(port, to, v6);
@@ -99,9 +100,12 @@ INLINE unsigned wan_datagram(const struct dp_port *port, struct rte_mbuf *m, con
 		return EDGE_PUNT_KERNEL;
 	if (unlikely(!udp_parse_header(ip, info, &udp) || udp.source == 0))
 		return drop(ABI_C_drop_udp_bad);
+	unsummed = udp_checksum_unknown(m);
+	dp_pkt(m)->unsummed = unsummed;
 	// IPv6 has no datagrams without a checksum (RFC 8200, 8.1). Application data that no NIC has
-	// summed proves itself when it is opened: a sum over all of it would say less.
-	if (((udp_checksum_unknown(m) && !is_application_data(ip, &udp)) ||
+	// summed proves itself when it is opened: a sum over all of it would say less. It does not
+	// prove its addresses: roam_find sums before it believes new ones.
+	if (((unsummed && !is_application_data(ip, &udp)) ||
 		    (v6 && ip_load16(ip + info->header_len + 6) == 0)) &&
 		!udp_checksum_does(ip, *info))
 		return drop(ABI_C_drop_udp_bad);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataplane/port.h"
+#include "dataplane/proto/ip.h"
 #include "dataplane/worker.h"
 
 #define ROAM_CANDIDATES 8u
@@ -89,6 +90,24 @@ static struct dp_session *try_all(struct rte_mbuf *m, const struct dtls12_record
 	return found;
 }
 
+// The checksum of a datagram whose UDP header is before the data. A record proves nothing about the
+// addresses that it came with: damaged ones would take the session with them.
+static bool checksum_does(struct rte_mbuf *m) {
+	const struct abi_tuple *tuple = &dp_pkt(m)->tuple;
+	const uint8_t *udp = rte_pktmbuf_mtod(m, const uint8_t *) - UDP_HEADER;
+	uint16_t len = (uint16_t)(m->data_len + UDP_HEADER), sum = ip_load16(udp + 6);
+	uint32_t pseudo = IP_PROTO_UDP + (uint32_t)len;
+	uint16_t partial;
+
+	// what is before a mapped IPv4 address sums up to 0xffff, which is nothing
+	pseudo = ip_sum(tuple->local.bytes, sizeof(tuple->local.bytes), pseudo);
+	pseudo = ip_sum(tuple->remote.bytes, sizeof(tuple->remote.bytes), pseudo);
+	partial = (uint16_t)~ip_sum_finish(pseudo);
+	if (sum == 0 || sum == partial)
+		return true; // IPv4: none; the kernel's own, not complete yet
+	return ip_sum_finish(ip_sum(udp, len, pseudo)) == 0;
+}
+
 struct dp_session *roam_find(
 	struct rte_mbuf *m, const struct dtls12_record *record, uint64_t now, int *reason) {
 	const struct abi_tuple *tuple = &dp_pkt(m)->tuple;
@@ -105,6 +124,10 @@ struct dp_session *roam_find(
 
 		if (dtls != NULL && dp_tuple_equal(&dtls->tuple, tuple))
 			return candidates[i];
+	}
+	if (dp_pkt(m)->unsummed && !checksum_does(m)) {
+		*reason = ABI_C_drop_udp_bad;
+		return NULL;
 	}
 	if (!rate_take(now)) {
 		*reason = ABI_C_drop_roam_rate;

@@ -7,6 +7,7 @@
 #include "dataplane/abi/punt.h"
 #include "dataplane/ctl/count.h"
 #include "dataplane/ctl/punt.h"
+#include "dataplane/proto/ip.h"
 #include "tests/unit/tunnel_fixture.h"
 
 static void test_data_in(void **state) {
@@ -121,6 +122,57 @@ static void test_nat_moves(void **state) {
 	assert_true(counter(ABI_C_drop_roam_rate) - dropped > 500);
 	COUNTED(dtls_rx, 1, decode(sealed(&c, text, n))); // the real one goes on
 	client_end(&d);
+	client_end(&c);
+}
+
+// The record is the client's; whether its addresses are, only the UDP checksum says.
+static struct rte_mbuf *summed(struct client *c, const void *text, uint16_t n, uint16_t damage) {
+	struct rte_mbuf *m = sealed(c, text, n);
+	uint16_t len = (uint16_t)(m->data_len + UDP_HEADER);
+	uint8_t *udp = (uint8_t *)rte_pktmbuf_prepend(m, UDP_HEADER);
+	uint32_t sum = IP_PROTO_UDP + len;
+
+	memcpy(udp, &c->tuple.remote_port, 2);
+	memcpy(udp + 2, &c->tuple.local_port, 2);
+	ip_store16(udp + 4, len);
+	ip_store16(udp + 6, 0);
+	sum = ip_sum(c->tuple.remote.bytes + 12, 4, ip_sum(c->tuple.local.bytes + 12, 4, sum));
+	ip_store16(udp + 6, (uint16_t)(ip_sum_finish(ip_sum(udp, len, sum)) + damage));
+	rte_pktmbuf_adj(m, UDP_HEADER);
+	dp_pkt(m)->unsummed = 1;
+	return m;
+}
+
+static void test_damaged_address(void **state) {
+	struct client c = client_new(30, ABI_AES_128_GCM);
+	struct dp_session *s = dp_session_get(c.sid);
+	uint8_t text[256], *field;
+	uint16_t n = inner(text, 30, 101);
+	struct rte_mbuf *m;
+
+	decode(sealed(&c, text, n));
+	c.tuple.remote_port = htons(40002);
+	COUNTED(drop_udp_bad, 1, decode(summed(&c, text, n, 1)));
+	assert_memory_not_equal(&atomic_load(&s->dtls)->tuple, &c.tuple, sizeof(c.tuple));
+	assert_int_equal(to_l3.n, 1);
+	COUNTED(dtls_moved, 1, decode(summed(&c, text, n, 0)));
+	assert_memory_equal(&atomic_load(&s->dtls)->tuple, &c.tuple, sizeof(c.tuple));
+	// on its way to where it is known already: its record is proof enough
+	COUNTED(drop_udp_bad, 0, decode(summed(&c, text, n, 1)));
+	// none (IPv4); and that of the pseudo header alone, which a NIC would have completed
+	c.tuple.remote_port = htons(40003);
+	m = summed(&c, text, n, 0);
+	ip_store16(rte_pktmbuf_mtod(m, uint8_t *) - 2, 0);
+	COUNTED(dtls_moved, 1, decode(m));
+	c.tuple.remote_port = htons(40004);
+	m = summed(&c, text, n, 0);
+	field = rte_pktmbuf_mtod(m, uint8_t *) - 2;
+	ip_store16(field,
+		(uint16_t)~ip_sum_finish(ip_sum(c.tuple.remote.bytes + 12, 4,
+			ip_sum(c.tuple.local.bytes + 12, 4,
+				IP_PROTO_UDP + UDP_HEADER + m->data_len))));
+	COUNTED(dtls_moved, 1, decode(m));
+	assert_int_equal(to_l3.n, 5);
 	client_end(&c);
 }
 
@@ -333,6 +385,7 @@ int main(void) {
 		cmocka_unit_test(test_data_in),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_nat_moves),
+		cmocka_unit_test(test_damaged_address),
 		cmocka_unit_test(test_many_records),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_close_notify),

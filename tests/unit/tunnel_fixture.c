@@ -189,6 +189,7 @@ struct rte_mbuf *datagram(const struct abi_tuple *tuple) {
 	memset(dp_pkt(m), 0xa5, sizeof(*dp_pkt(m))); // what was there before
 	dp_pkt(m)->tuple = *tuple;
 	dp_pkt(m)->session = NULL; // classify: nobody has looked yet
+	dp_pkt(m)->unsummed = 0;
 	return m;
 }
 
