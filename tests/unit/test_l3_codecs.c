@@ -218,7 +218,7 @@ static void assert_same(const struct ip_info *a, const struct ip_info *b) {
 static void test_parse_quick(void **state) {
 	for (unsigned bit = 0; bit < IP4_HEADER * 8; bit++) {
 		for (int verify = 0; verify < 2; verify++) {
-			struct ip_info info, quick;
+			struct ip_info info = {0}, quick = {0};
 			uint8_t p[sizeof(udp4)];
 
 			memcpy(p, udp4, sizeof(p));
