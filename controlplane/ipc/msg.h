@@ -25,12 +25,19 @@
 #define IPC_SIGN_IN_MAX 512u
 #define IPC_SIGN_OUT_MAX 1024u
 #define IPC_CHAIN_MAX 24576u
+#define IPC_TRANSACTION_LEN 16u
+#define IPC_MESSAGE_LEN 512u // what a login form says
+#define IPC_LABEL_LEN 64u
+#define IPC_STATE_LEN 253u // RADIUS State, RFC 2865, 5.24
+#define IPC_USER_ROUTES 32u
+#define IPC_USER_DNS 4u
 
 enum ipc_role {
 	IPC_SUPERVISOR = 0,
 	IPC_AUTH = 1,
 	IPC_EDGE = 2,
 	IPC_SESSION = 3,
+	IPC_RADIUS = 4,
 	IPC_ROLE_MAX,
 };
 
@@ -72,6 +79,14 @@ enum ipc_type {
 	IPC_DTLS_PARAMS, // session to edge
 	IPC_DTLS_UP, // edge to session: handshake done
 	IPC_DTLS_SET, // session to edge: the keys are in force, the client may know
+	// auth and radius
+	IPC_RADIUS_ASK = 160, // auth to radius: a password, or the answer to a challenge
+	IPC_RADIUS_ANSWER,
+	// session and radius
+	IPC_ACCT = 192, // session to radius: Start, Interim-Update, Stop
+	IPC_ACCT_DONE, // radius to session: a server has acknowledged it
+	IPC_CHANGE, // radius to session: Disconnect-Request or CoA-Request (RFC 5176)
+	IPC_CHANGED, // session to radius: done, or why not
 	IPC_TYPE_MAX,
 };
 
@@ -202,6 +217,36 @@ struct ipc_ticket_keys {
 };
 _Static_assert(sizeof(struct ipc_ticket_keys) == 112, "ipc_ticket_keys");
 
+struct ipc_prefix {
+	struct abi_addr addr;
+	uint8_t len; // of an IPv4 prefix: 0 to 32
+	uint8_t reserved[7];
+};
+
+#define IPC_SET_INNER4 (1u << 0)
+#define IPC_SET_INNER6 (1u << 1) // with inner6_prefix
+#define IPC_SET_RX_RATE (1u << 2)
+#define IPC_SET_TX_RATE (1u << 3)
+#define IPC_SET_SESSION_TIMEOUT (1u << 4)
+#define IPC_SET_IDLE_TIMEOUT (1u << 5)
+#define IPC_SET_INTERIM (1u << 6)
+#define IPC_SET_NETMASK4 (1u << 7)
+
+// What an authentication server says of one user, beside the configuration and above it.
+struct ipc_user_settings {
+	uint32_t set; // IPC_SET_*
+	uint8_t nb_dns, nb_routes;
+	uint8_t inner6_prefix;
+	uint8_t reserved;
+	struct abi_addr inner4, inner6, netmask4; // v4-mapped
+	struct abi_addr dns[IPC_USER_DNS];
+	struct ipc_prefix routes[IPC_USER_ROUTES];
+	uint32_t rx_rate, tx_rate; // bytes a second; rx: from the client
+	uint32_t session_timeout, idle_timeout, interim_interval; // seconds
+	uint32_t reserved2;
+	char groups[IPC_GROUPS_LEN]; // comma separated; empty: none said
+};
+
 struct ipc_login {
 	struct ipc_hdr hdr;
 	struct abi_addr remote;
@@ -226,6 +271,34 @@ struct ipc_login_result {
 	uint32_t reserved;
 	uint8_t cookie[IPC_COOKIE_LEN]; // IPC_LOGIN_OK
 	char reason[IPC_REASON_LEN]; // IPC_LOGIN_ERROR: for X-Reason
+};
+
+struct ipc_radius_ask {
+	struct ipc_hdr hdr;
+	struct abi_addr remote, local;
+	uint8_t state_len; // 0: the first request of a login
+	uint8_t state[IPC_STATE_LEN];
+	uint8_t reserved[2];
+	char username[IPC_USER_LEN];
+	char password[IPC_PASSWORD_LEN];
+	char agent[IPC_AGENT_LEN];
+};
+
+enum ipc_radius_status {
+	IPC_RADIUS_ACCEPT = 0,
+	IPC_RADIUS_REJECT = 1,
+	IPC_RADIUS_CHALLENGE = 2, // message and state are set
+	IPC_RADIUS_UNREACHABLE = 3, // no server answered in time, or none is configured
+};
+
+struct ipc_radius_answer {
+	struct ipc_hdr hdr;
+	uint32_t status; // enum ipc_radius_status
+	uint8_t state_len;
+	uint8_t state[IPC_STATE_LEN];
+	uint8_t reserved[2];
+	char message[IPC_MESSAGE_LEN]; // Reply-Message
+	struct ipc_user_settings settings; // IPC_RADIUS_ACCEPT
 };
 
 struct ipc_session_new {
