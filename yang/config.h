@@ -127,8 +127,30 @@ struct cfg_network {
 	uint32_t rx_rate, tx_rate;
 };
 
+// What a user shows to be let in.
+enum cfg_factor {
+	CFG_FACTOR_PASSWORD_FILE = 1,
+	CFG_FACTOR_RADIUS,
+	CFG_FACTOR_OTP,
+	CFG_FACTOR_PAM,
+	CFG_FACTOR_CERTIFICATE,
+	CFG_FACTOR_KERBEROS,
+	CFG_FACTOR_OIDC,
+};
+
+#define CFG_FACTORS_MAX 4u
+
+// A user who passes all factors, in this order, of any alternative is let in.
+struct cfg_alternative {
+	char *name;
+	enum cfg_factor factors[CFG_FACTORS_MAX];
+	size_t nb_factors;
+};
+
 struct cfg_auth {
-	char *password_file; // user:groups:crypt(3)
+	char *password_file; // user:groups:crypt(3); empty when no alternative uses it
+	struct cfg_alternative *alternatives; // at least one: the password file when none is set
+	size_t nb_alternatives;
 	uint32_t password_tries; // 3
 	uint32_t requests_per_connection; // 16
 	uint32_t timeout; // of the whole login on one connection

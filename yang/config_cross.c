@@ -265,4 +265,5 @@ void cfg_cross_check(struct errors *errors, const struct cfg *cfg) {
 	check_pools(errors, cfg);
 	check_ports(errors, cfg);
 	check_limits(errors, cfg);
+	cfg_cross_check_access(errors, cfg);
 }

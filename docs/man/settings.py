@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fills the list of settings of penstock.json(5) from the YANG modules, so that the manual page
-says what the programs check. Run by meson: settings.py TEMPLATE OUT MODULE TYPES"""
+says what the programs check. Run by meson: settings.py TEMPLATE OUT MODULE TYPES GROUPINGS"""
 
 import re
 import sys
@@ -49,8 +49,8 @@ def roff(text):
 
 
 class Page:
-    def __init__(self, module, types):
-        self.groupings = {arg: body for key, arg, body in module if key == "grouping"}
+    def __init__(self, module, types, groupings):
+        self.groupings = {arg: body for key, arg, body in module + groupings if key == "grouping"}
         self.types = {"pst:" + arg: body for key, arg, body in types if key == "typedef"}
         self.lines = []
 
@@ -101,16 +101,22 @@ class Page:
             if key == "enum":
                 self.lines += [".br", ".I " + roff(name), "\\(en " + roff(one(inner, "description"))]
 
+    def nodes(self, body):
+        """The nodes of a body, those of the groupings that it uses in their place."""
+        found = []
+        for key, arg, inner in body:
+            if key == "uses":
+                refined = {a: i for k, a, i in inner if k == "refine"}
+                found += [(k, a, refined.get(a, []) + i)
+                          for k, a, i in self.nodes(self.groupings[arg.split(":")[-1]])]
+            elif key in ("leaf", "leaf-list", "container", "list"):
+                found.append((key, arg, inner))
+        return found
+
     def walk(self, body, prefix):
         """Leaves first, then what has a section of its own."""
         key_name = one(body, "key")
-        nodes = []
-        for key, arg, inner in body:
-            if key == "uses":
-                nodes += [n for n in self.groupings[arg] if n[0] in
-                          ("leaf", "leaf-list", "container", "list")]
-            elif key in ("leaf", "leaf-list", "container", "list"):
-                nodes.append((key, arg, inner))
+        nodes = self.nodes(body)
         for key, arg, inner in nodes:
             if key in ("leaf", "leaf-list"):
                 self.leaf(key, prefix + arg, inner, arg == key_name)
@@ -125,12 +131,12 @@ class Page:
                 self.walk(inner, path + "/")
 
 
-def main(template, out, module, types):
+def main(template, out, module, types, groupings):
     def load(path):
         with open(path, encoding="utf-8") as file:
             return statements(tokens(file.read()))[0][2]
     body = load(module)
-    page = Page(body, load(types))
+    page = Page(body, load(types), load(groupings))
     top = next(inner for key, arg, inner in body if key == "container")
     page.walk(top, "")
     with open(template, encoding="utf-8") as file:

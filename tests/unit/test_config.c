@@ -104,6 +104,10 @@ static void test_defaults(void **state) {
 	assert_int_equal(cfg->edges, 2);
 	assert_int_equal(cfg->connections_per_edge, 1024);
 	assert_int_equal(cfg->log_level, CFG_LOG_INFO);
+	assert_int_equal(cfg->auth.nb_alternatives, 1); // without a method: the password file
+	assert_string_equal(cfg->auth.alternatives[0].name, "password");
+	assert_int_equal(cfg->auth.alternatives[0].nb_factors, 1);
+	assert_int_equal(cfg->auth.alternatives[0].factors[0], CFG_FACTOR_PASSWORD_FILE);
 	assert_int_equal(cfg->auth.password_tries, 3);
 	assert_int_equal(cfg->auth.requests_per_connection, 16);
 	assert_int_equal(cfg->auth.timeout, 240);
@@ -172,6 +176,13 @@ static void test_values(void **state) {
 	cfg_free(cfg);
 }
 
+static void test_methods(void **state) {
+	struct cfg *cfg = example("campus.json");
+	assert_string_equal(cfg->auth.alternatives[0].name, "local");
+	assert_int_equal(cfg->auth.alternatives[0].factors[0], CFG_FACTOR_PASSWORD_FILE);
+	cfg_free(cfg);
+}
+
 static void test_files(void **state) {
 	char *error = NULL;
 	assert_null(cfg_load_file("/nonexistent/penstock.json", &error));
@@ -205,7 +216,7 @@ static void test_many_errors(void **state) {
 	for (const char *c = error; *c != '\0'; c++)
 		lines += *c == '\n';
 	assert_int_equal(lines, 51);
-	assert_non_null(strstr(error, "\n... and 154 more errors"));
+	assert_non_null(strstr(error, "\n... and 153 more errors"));
 	free(error);
 }
 
@@ -246,6 +257,7 @@ int main(void) {
 		cmocka_unit_test(test_invalid_examples),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_restart),

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The part of a struct cfg that says who may enter, and how. Called by config_build.c.
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "yang/config_tree.h"
+
+// ---- methods
+
+static void alternative_build(
+	struct build *build, const struct lyd_node *node, struct cfg_alternative *alternative) {
+	static const char *const factors[] = {"", "password-file", NULL};
+	alternative->name = build_string(build, node, "name");
+	node = tree_child(node, "factor");
+	for (; node != NULL && alternative->nb_factors < CFG_FACTORS_MAX; node = tree_next(node)) {
+		for (unsigned i = CFG_FACTOR_PASSWORD_FILE; factors[i] != NULL; i++) {
+			if (strcmp(factors[i], lyd_get_value(node)) == 0)
+				alternative->factors[alternative->nb_factors++] = i;
+		}
+	}
+}
+
+static void alternatives_build(struct build *build, const struct lyd_node *parent,
+	struct cfg_alternative **list, size_t *n) {
+	const struct lyd_node *node = tree_child(parent, "method");
+	*list = build_entries(build, node, n, sizeof(**list));
+	for (size_t i = 0; i < *n; i++, node = tree_next(node))
+		alternative_build(build, node, &(*list)[i]);
+}
+
+// What holds when no method is configured: the password file alone.
+static void alternatives_default(struct build *build, struct cfg_auth *auth) {
+	if (auth->nb_alternatives > 0)
+		return;
+	auth->alternatives = calloc(1, sizeof(*auth->alternatives));
+	if (auth->alternatives == NULL) {
+		build->oom = true;
+		return;
+	}
+	auth->nb_alternatives = 1;
+	auth->alternatives[0].name = build_copy(build, "password");
+	auth->alternatives[0].factors[0] = CFG_FACTOR_PASSWORD_FILE;
+	auth->alternatives[0].nb_factors = 1;
+}
+
+static void alternatives_free(struct cfg_alternative *list, size_t n) {
+	for (size_t i = 0; i < n; i++)
+		free(list[i].name);
+	free(list);
+}
+
+// ---- authentication
+
+static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
+	auth->password_file = build_string(build, node, "password-file");
+	alternatives_build(build, node, &auth->alternatives, &auth->nb_alternatives);
+	alternatives_default(build, auth);
+	auth->password_tries = tree_number(node, "password-tries");
+	auth->requests_per_connection = tree_number(node, "requests-per-connection");
+	auth->timeout = tree_number(node, "login-timeout");
+	auth->header_timeout = tree_number(node, "request-timeout");
+	auth->cookie_timeout = tree_number(node, "cookie-timeout");
+	auth->max_clients = tree_number(node, "max-clients");
+	auth->max_same_clients = tree_number(node, "max-same-clients");
+}
+
+void build_access(struct build *build, const struct lyd_node *top, struct cfg *cfg) {
+	auth_build(build, tree_child(top, "authentication"), &cfg->auth);
+}
+
+void build_access_free(struct cfg *cfg) {
+	free(cfg->auth.password_file);
+	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);
+}
