@@ -160,6 +160,38 @@ struct cfg_auth {
 	uint32_t max_same_clients; // per user, 0: no limit
 };
 
+struct cfg_radius_server {
+	char *name;
+	struct cfg_addr addr;
+	uint16_t auth_port, acct_port;
+	char *secret_file; // the secret is its first line
+};
+
+// Who may send Disconnect-Request and CoA-Request (RFC 5176).
+struct cfg_dynauth_client {
+	struct cfg_addr addr;
+	char *secret_file;
+};
+
+struct cfg_radius {
+	struct cfg_radius_server *servers; // in order of preference; none: no RADIUS
+	size_t nb_servers;
+	uint32_t timeout_ms; // of one try
+	uint32_t tries; // of one server
+	uint32_t dead_time; // 0: a server that does not answer is asked as before
+	char *nas_identifier; // empty: the gateway's hostname
+	struct cfg_addr nas_address; // family 0: the address that the client came to
+	bool require_message_authenticator;
+	char *default_realm; // without '@'; empty: none
+	bool accounting;
+	uint32_t interim_interval; // 0: none
+	bool groups_from_class;
+	struct cfg_addr dynauth_addr; // family 0: all addresses of both families
+	uint16_t dynauth_port; // 0: off, as there is no client
+	struct cfg_dynauth_client *dynauth_clients;
+	size_t nb_dynauth_clients;
+};
+
 enum cfg_log_level {
 	CFG_LOG_ERROR,
 	CFG_LOG_WARNING,
@@ -181,6 +213,7 @@ struct cfg {
 	uint32_t connections_per_edge; // at most, not yet in a tunnel
 	enum cfg_log_level log_level;
 	struct cfg_auth auth;
+	struct cfg_radius radius;
 	struct cfg_network network;
 	struct cfg_pool *pools;
 	size_t nb_pools;

@@ -10,7 +10,7 @@
 
 static void alternative_build(
 	struct build *build, const struct lyd_node *node, struct cfg_alternative *alternative) {
-	static const char *const factors[] = {"", "password-file", NULL};
+	static const char *const factors[] = {"", "password-file", "radius", NULL};
 	alternative->name = build_string(build, node, "name");
 	node = tree_child(node, "factor");
 	for (; node != NULL && alternative->nb_factors < CFG_FACTORS_MAX; node = tree_next(node)) {
@@ -65,11 +65,71 @@ static void auth_build(struct build *build, const struct lyd_node *node, struct 
 	auth->max_same_clients = tree_number(node, "max-same-clients");
 }
 
+// ---- radius
+
+static void servers_build(
+	struct build *build, const struct lyd_node *node, struct cfg_radius *radius) {
+	radius->servers = build_entries(build, node, &radius->nb_servers, sizeof(*radius->servers));
+	for (size_t i = 0; i < radius->nb_servers; i++, node = tree_next(node)) {
+		struct cfg_radius_server *server = &radius->servers[i];
+		server->name = build_string(build, node, "name");
+		build_addr(tree_text(node, "address"), &server->addr);
+		server->auth_port = tree_number(node, "auth-port");
+		server->acct_port = tree_number(node, "acct-port");
+		server->secret_file = build_string(build, node, "secret-file");
+	}
+}
+
+static void dynauth_build(
+	struct build *build, const struct lyd_node *node, struct cfg_radius *radius) {
+	const struct lyd_node *client = tree_child(node, "client");
+	radius->dynauth_clients = build_entries(
+		build, client, &radius->nb_dynauth_clients, sizeof(*radius->dynauth_clients));
+	for (size_t i = 0; i < radius->nb_dynauth_clients; i++, client = tree_next(client)) {
+		build_addr(tree_text(client, "address"), &radius->dynauth_clients[i].addr);
+		radius->dynauth_clients[i].secret_file = build_string(build, client, "secret-file");
+	}
+	build_addr(tree_text(node, "address"), &radius->dynauth_addr);
+	if (radius->nb_dynauth_clients > 0)
+		radius->dynauth_port = tree_number(node, "port");
+}
+
+static void radius_build(
+	struct build *build, const struct lyd_node *node, struct cfg_radius *radius) {
+	servers_build(build, tree_child(node, "server"), radius);
+	dynauth_build(build, tree_child(node, "dynamic-authorization"), radius);
+	radius->timeout_ms = tree_number(node, "timeout");
+	radius->tries = tree_number(node, "tries");
+	radius->dead_time = tree_number(node, "dead-time");
+	radius->nas_identifier = build_string(build, node, "nas-identifier");
+	build_addr(tree_text(node, "nas-address"), &radius->nas_address);
+	radius->require_message_authenticator = tree_bool(node, "require-message-authenticator");
+	radius->default_realm = build_string(build, node, "default-realm");
+	radius->accounting = tree_bool(node, "accounting");
+	radius->interim_interval = tree_number(node, "interim-interval");
+	radius->groups_from_class = tree_bool(node, "groups-from-class");
+}
+
+static void radius_free(struct cfg_radius *radius) {
+	for (size_t i = 0; i < radius->nb_servers; i++) {
+		free(radius->servers[i].name);
+		free(radius->servers[i].secret_file);
+	}
+	for (size_t i = 0; i < radius->nb_dynauth_clients; i++)
+		free(radius->dynauth_clients[i].secret_file);
+	free(radius->servers);
+	free(radius->dynauth_clients);
+	free(radius->nas_identifier);
+	free(radius->default_realm);
+}
+
 void build_access(struct build *build, const struct lyd_node *top, struct cfg *cfg) {
 	auth_build(build, tree_child(top, "authentication"), &cfg->auth);
+	radius_build(build, tree_child(top, "radius"), &cfg->radius);
 }
 
 void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.password_file);
 	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);
+	radius_free(&cfg->radius);
 }

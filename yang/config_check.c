@@ -203,6 +203,12 @@ static void check_leaf(
 static void check_node(
 	struct walk *walk, const struct lysc_node *node, const json_t *value, const char *path);
 
+static unsigned entries_min(const struct lysc_node *node) {
+	if (node->nodetype == LYS_LIST)
+		return ((const struct lysc_node_list *)node)->min;
+	return node->nodetype == LYS_LEAFLIST ? ((const struct lysc_node_leaflist *)node)->min : 0;
+}
+
 // Settings that must be there; those of absent containers too.
 static void check_missing(
 	struct walk *walk, const struct lysc_node *parent, const json_t *object, const char *path) {
@@ -214,10 +220,9 @@ static void check_missing(
 		path_set(below, sizeof(below), "%s/%s", path, node->name);
 		if (node->nodetype == LYS_CONTAINER && (node->flags & LYS_PRESENCE) == 0)
 			check_missing(walk, node, NULL, below);
-		else if (node->nodetype == LYS_LIST &&
-			((const struct lysc_node_list *)node)->min > 0)
+		else if (entries_min(node) > 0)
 			errors_add(walk->errors, "%s: missing: no entry, expected at least %u",
-				below, ((const struct lysc_node_list *)node)->min);
+				below, entries_min(node));
 		else if (node->nodetype == LYS_LEAF && (node->flags & (LYS_MAND_TRUE | LYS_KEY))) {
 			expected_text(expected, sizeof(expected), node);
 			errors_add(walk->errors, "%s: missing: no value, expected %s", below,

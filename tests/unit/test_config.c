@@ -178,8 +178,44 @@ static void test_values(void **state) {
 
 static void test_methods(void **state) {
 	struct cfg *cfg = example("campus.json");
-	assert_string_equal(cfg->auth.alternatives[0].name, "local");
-	assert_int_equal(cfg->auth.alternatives[0].factors[0], CFG_FACTOR_PASSWORD_FILE);
+	assert_string_equal(cfg->auth.alternatives[0].name, "university");
+	assert_int_equal(cfg->auth.alternatives[0].factors[0], CFG_FACTOR_RADIUS);
+	assert_string_equal(cfg->auth.alternatives[1].name, "local");
+	assert_int_equal(cfg->auth.alternatives[1].factors[0], CFG_FACTOR_PASSWORD_FILE);
+	cfg_free(cfg);
+}
+
+static void test_radius(void **state) {
+	struct cfg *cfg = example("campus.json");
+	const struct cfg_radius *radius = &cfg->radius;
+	assert_int_equal(radius->nb_servers, 2);
+	assert_string_equal(radius->servers[0].name, "first");
+	assert_int_equal(radius->servers[0].auth_port, 1812);
+	assert_int_equal(radius->servers[0].acct_port, 1813);
+	assert_string_equal(radius->servers[0].secret_file, "/etc/penstock/radius.secret");
+	expect_addr(&radius->servers[1].addr, "2001:db8::18");
+	assert_int_equal(radius->servers[1].acct_port, 11813);
+	assert_int_equal(radius->timeout_ms, 1500);
+	assert_int_equal(radius->tries, 2);
+	assert_int_equal(radius->dead_time, 60);
+	assert_string_equal(radius->nas_identifier, "vpn1");
+	expect_addr(&radius->nas_address, "10.1.2.3");
+	assert_true(radius->require_message_authenticator && radius->groups_from_class);
+	assert_string_equal(radius->default_realm, "university.example");
+	assert_true(radius->accounting);
+	assert_int_equal(radius->interim_interval, 300);
+	assert_int_equal(radius->dynauth_port, 3799);
+	assert_int_equal(radius->nb_dynauth_clients, 1);
+	expect_addr(&radius->dynauth_clients[0].addr, "10.0.0.18");
+	cfg_free(cfg);
+	cfg = example("quickstart.json");
+	assert_int_equal(cfg->radius.nb_servers, 0);
+	assert_int_equal(cfg->radius.dynauth_port, 0); // off without a client
+	assert_int_equal(cfg->radius.timeout_ms, 3000);
+	assert_int_equal(cfg->radius.tries, 3);
+	assert_int_equal(cfg->radius.dead_time, 120);
+	assert_int_equal(cfg->radius.interim_interval, 600);
+	assert_false(cfg->radius.accounting);
 	cfg_free(cfg);
 }
 
@@ -231,17 +267,20 @@ static void test_restart(void **state) {
 	new->log_level = CFG_LOG_DEBUG;
 	new->dataplane.client_to_client = false;
 	new->tls12 = true;
+	new->radius.servers[0].auth_port = 18120;
 	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 0);
 	new->dataplane.workers = 5;
 	new->listen[1].tcp_port = 9443;
 	new->pools[0].v4.len = 17;
+	new->radius.dynauth_port = 3800;
 	new->dataplane.ports[1].addresses[0].len = 25;
-	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 4);
+	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 5);
 	assert_string_equal(paths[0], "listen");
 	assert_string_equal(paths[1], "pool");
-	assert_string_equal(paths[2], "dataplane/workers");
-	assert_string_equal(paths[3], "dataplane/port");
-	assert_int_equal(cfg_restart_needed(old, new, paths, 1), 4);
+	assert_string_equal(paths[2], "radius/dynamic-authorization/port");
+	assert_string_equal(paths[3], "dataplane/workers");
+	assert_string_equal(paths[4], "dataplane/port");
+	assert_int_equal(cfg_restart_needed(old, new, paths, 1), 5);
 	cfg_free(old);
 	cfg_free(new);
 }
@@ -258,6 +297,7 @@ int main(void) {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_radius),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_many_errors),
 		cmocka_unit_test(test_restart),
