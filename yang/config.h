@@ -147,10 +147,15 @@ struct cfg_alternative {
 	size_t nb_factors;
 };
 
+struct cfg_otp {
+	char *file; // as mod_authn_otp's UsersFile; empty: none
+};
+
 struct cfg_auth {
 	char *password_file; // user:groups:crypt(3); empty when no alternative uses it
 	struct cfg_alternative *alternatives; // at least one: the password file when none is set
 	size_t nb_alternatives;
+	struct cfg_otp otp;
 	uint32_t password_tries; // 3
 	uint32_t requests_per_connection; // 16
 	uint32_t timeout; // of the whole login on one connection

@@ -10,7 +10,7 @@
 
 static void alternative_build(
 	struct build *build, const struct lyd_node *node, struct cfg_alternative *alternative) {
-	static const char *const factors[] = {"", "password-file", "radius", NULL};
+	static const char *const factors[] = {"", "password-file", "radius", "otp", NULL};
 	alternative->name = build_string(build, node, "name");
 	node = tree_child(node, "factor");
 	for (; node != NULL && alternative->nb_factors < CFG_FACTORS_MAX; node = tree_next(node)) {
@@ -54,6 +54,7 @@ static void alternatives_free(struct cfg_alternative *list, size_t n) {
 
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
 	auth->password_file = build_string(build, node, "password-file");
+	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
 	alternatives_build(build, node, &auth->alternatives, &auth->nb_alternatives);
 	alternatives_default(build, auth);
 	auth->password_tries = tree_number(node, "password-tries");
@@ -130,6 +131,7 @@ void build_access(struct build *build, const struct lyd_node *top, struct cfg *c
 
 void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.password_file);
+	free(cfg->auth.otp.file);
 	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);
 	radius_free(&cfg->radius);
 }

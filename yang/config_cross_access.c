@@ -44,6 +44,10 @@ static void check_methods(struct errors *errors, const struct cfg *cfg) {
 			TOP "/authentication/password-file: missing: no value, expected the path "
 			    "of the file with the users, as a method has the factor "
 			    "password-file");
+	if (uses_factor(cfg, CFG_FACTOR_OTP) && cfg->auth.otp.file[0] == '\0')
+		errors_add(errors,
+			TOP "/authentication/otp/users-file: missing: no value, expected the path "
+			    "of the file with the tokens, as a method has the factor otp");
 	if (uses_factor(cfg, CFG_FACTOR_RADIUS) && cfg->radius.nb_servers == 0)
 		errors_add(errors,
 			TOP "/radius/server: missing: no entry, expected at least one, as a "

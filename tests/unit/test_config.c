@@ -182,6 +182,9 @@ static void test_methods(void **state) {
 	assert_int_equal(cfg->auth.alternatives[0].factors[0], CFG_FACTOR_RADIUS);
 	assert_string_equal(cfg->auth.alternatives[1].name, "local");
 	assert_int_equal(cfg->auth.alternatives[1].factors[0], CFG_FACTOR_PASSWORD_FILE);
+	assert_int_equal(cfg->auth.alternatives[1].factors[1], CFG_FACTOR_OTP);
+	assert_int_equal(cfg->auth.alternatives[1].nb_factors, 2);
+	assert_string_equal(cfg->auth.otp.file, "/var/lib/penstock/otp/users");
 	cfg_free(cfg);
 }
 
