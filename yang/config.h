@@ -151,11 +151,19 @@ struct cfg_otp {
 	char *file; // as mod_authn_otp's UsersFile; empty: none
 };
 
+// How a session gets its group.
+struct cfg_group_choice {
+	bool select; // the form shows the selectable groups
+	char *default_group; // empty: none
+	bool select_by_url; // https://host/GROUP
+};
+
 struct cfg_auth {
 	char *password_file; // user:groups:crypt(3); empty when no alternative uses it
 	struct cfg_alternative *alternatives; // at least one: the password file when none is set
 	size_t nb_alternatives;
 	struct cfg_otp otp;
+	struct cfg_group_choice group;
 	uint32_t password_tries; // 3
 	uint32_t requests_per_connection; // 16
 	uint32_t timeout; // of the whole login on one connection
@@ -163,6 +171,21 @@ struct cfg_auth {
 	uint32_t cookie_timeout; // after the connection has gone
 	uint32_t max_clients; // 0: sessions_max
 	uint32_t max_same_clients; // per user, 0: no limit
+};
+
+struct cfg_group {
+	char *name;
+	char *label; // for the form: the name when none is set
+	bool selectable; // shown in the form
+};
+
+// What is different for clients that come to one of these names.
+struct cfg_vhost {
+	char *name;
+	char **server_names; // SNI; may hold *.example.org
+	size_t nb_server_names;
+	struct cfg_alternative *alternatives; // none: those of cfg.auth
+	size_t nb_alternatives;
 };
 
 struct cfg_radius_server {
@@ -219,6 +242,10 @@ struct cfg {
 	enum cfg_log_level log_level;
 	struct cfg_auth auth;
 	struct cfg_radius radius;
+	struct cfg_group *groups;
+	size_t nb_groups;
+	struct cfg_vhost *vhosts;
+	size_t nb_vhosts;
 	struct cfg_network network;
 	struct cfg_pool *pools;
 	size_t nb_pools;
@@ -242,6 +269,15 @@ void cfg_free(struct cfg *cfg);
 // Returns the number of such settings; names up to `max` of their paths into `paths`.
 size_t cfg_restart_needed(
 	const struct cfg *old, const struct cfg *new, const char **paths, size_t max);
+
+// The virtual host of a server name (SNI, without a port; NULL or empty: none), or NULL. Case does
+// not matter; a full name goes before one with '*.' (RFC 6125, 6.4.3: one label).
+const struct cfg_vhost *cfg_vhost_find(const struct cfg *cfg, const char *server_name);
+// The group of this very name, or NULL.
+const struct cfg_group *cfg_group_find(const struct cfg *cfg, const char *name);
+// How users of the virtual host (NULL: of none) may log in: *n alternatives, at least one.
+const struct cfg_alternative *cfg_alternatives(
+	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n);
 
 // Number of addresses that can be leased in a prefix (network, broadcast and gateway left out
 // for v4; for v6 interface identifiers, or client prefixes, from 1 up; at most 2^20).

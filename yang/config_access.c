@@ -55,6 +55,9 @@ static void alternatives_free(struct cfg_alternative *list, size_t n) {
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
 	auth->password_file = build_string(build, node, "password-file");
 	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
+	auth->group.select = tree_bool(tree_child(node, "group"), "select");
+	auth->group.select_by_url = tree_bool(tree_child(node, "group"), "select-by-url");
+	auth->group.default_group = build_string(build, tree_child(node, "group"), "default-group");
 	alternatives_build(build, node, &auth->alternatives, &auth->nb_alternatives);
 	alternatives_default(build, auth);
 	auth->password_tries = tree_number(node, "password-tries");
@@ -64,6 +67,49 @@ static void auth_build(struct build *build, const struct lyd_node *node, struct 
 	auth->cookie_timeout = tree_number(node, "cookie-timeout");
 	auth->max_clients = tree_number(node, "max-clients");
 	auth->max_same_clients = tree_number(node, "max-same-clients");
+}
+
+// ---- groups and virtual hosts
+
+static void groups_build(struct build *build, const struct lyd_node *node, struct cfg *cfg) {
+	cfg->groups = build_entries(build, node, &cfg->nb_groups, sizeof(*cfg->groups));
+	for (size_t i = 0; i < cfg->nb_groups; i++, node = tree_next(node)) {
+		struct cfg_group *group = &cfg->groups[i];
+		const char *label = tree_text(node, "label");
+		group->name = build_string(build, node, "name");
+		group->label = build_copy(
+			build, label[0] != '\0' ? label : tree_text(node, "name"));
+		group->selectable = tree_bool(node, "selectable");
+	}
+}
+
+static void groups_free(struct cfg *cfg) {
+	for (size_t i = 0; i < cfg->nb_groups; i++) {
+		free(cfg->groups[i].name);
+		free(cfg->groups[i].label);
+	}
+	free(cfg->groups);
+}
+
+static void vhosts_build(struct build *build, const struct lyd_node *node, struct cfg *cfg) {
+	cfg->vhosts = build_entries(build, node, &cfg->nb_vhosts, sizeof(*cfg->vhosts));
+	for (size_t i = 0; i < cfg->nb_vhosts; i++, node = tree_next(node)) {
+		struct cfg_vhost *vhost = &cfg->vhosts[i];
+		vhost->name = build_string(build, node, "name");
+		build_strings(
+			build, node, "server-name", &vhost->server_names, &vhost->nb_server_names);
+		alternatives_build(build, node, &vhost->alternatives, &vhost->nb_alternatives);
+	}
+}
+
+static void vhosts_free(struct cfg *cfg) {
+	for (size_t i = 0; i < cfg->nb_vhosts; i++) {
+		struct cfg_vhost *vhost = &cfg->vhosts[i];
+		free(vhost->name);
+		build_strings_free(vhost->server_names, vhost->nb_server_names);
+		alternatives_free(vhost->alternatives, vhost->nb_alternatives);
+	}
+	free(cfg->vhosts);
 }
 
 // ---- radius
@@ -126,12 +172,17 @@ static void radius_free(struct cfg_radius *radius) {
 
 void build_access(struct build *build, const struct lyd_node *top, struct cfg *cfg) {
 	auth_build(build, tree_child(top, "authentication"), &cfg->auth);
+	groups_build(build, tree_child(top, "group"), cfg);
+	vhosts_build(build, tree_child(top, "virtual-host"), cfg);
 	radius_build(build, tree_child(top, "radius"), &cfg->radius);
 }
 
 void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.password_file);
 	free(cfg->auth.otp.file);
+	free(cfg->auth.group.default_group);
+	groups_free(cfg);
+	vhosts_free(cfg);
 	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);
 	radius_free(&cfg->radius);
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // The rules on who may enter that YANG cannot say. Called by config_cross.c.
 
+#include <stdio.h>
+#include <string.h>
+
 #include "yang/config_priv.h"
 
 #define TOP "/penstock:penstock"
@@ -13,12 +16,19 @@ static bool has_factor(const struct cfg_alternative *alternative, enum cfg_facto
 	return false;
 }
 
-static bool uses_factor(const struct cfg *cfg, enum cfg_factor factor) {
-	for (size_t i = 0; i < cfg->auth.nb_alternatives; i++) {
-		if (has_factor(&cfg->auth.alternatives[i], factor))
+static bool any_has(const struct cfg_alternative *list, size_t n, enum cfg_factor factor) {
+	for (size_t i = 0; i < n; i++) {
+		if (has_factor(&list[i], factor))
 			return true;
 	}
 	return false;
+}
+
+static bool uses_factor(const struct cfg *cfg, enum cfg_factor factor) {
+	bool used = any_has(cfg->auth.alternatives, cfg->auth.nb_alternatives, factor);
+	for (size_t i = 0; i < cfg->nb_vhosts && !used; i++)
+		used = any_has(cfg->vhosts[i].alternatives, cfg->vhosts[i].nb_alternatives, factor);
+	return used;
 }
 
 // ---- methods
@@ -52,6 +62,41 @@ static void check_methods(struct errors *errors, const struct cfg *cfg) {
 		errors_add(errors,
 			TOP "/radius/server: missing: no entry, expected at least one, as a "
 			    "method has the factor radius");
+}
+
+// ---- groups and virtual hosts
+
+static void check_default_group(struct errors *errors, const struct cfg *cfg) {
+	const char *name = cfg->auth.group.default_group;
+	if (name[0] != '\0' && cfg_group_find(cfg, name) == NULL)
+		errors_add(errors,
+			TOP "/authentication/group/default-group: unknown group: %s, expected the "
+			    "name of an entry of group",
+			name);
+}
+
+static const char *vhost_with_name(const struct cfg *cfg, size_t before, const char *name) {
+	for (size_t i = 0; i < before; i++) {
+		for (size_t n = 0; n < cfg->vhosts[i].nb_server_names; n++) {
+			if (strcasecmp(cfg->vhosts[i].server_names[n], name) == 0)
+				return cfg->vhosts[i].name;
+		}
+	}
+	return NULL;
+}
+
+static void check_vhosts(struct errors *errors, const struct cfg *cfg) {
+	for (size_t i = 1; i < cfg->nb_vhosts; i++) {
+		const struct cfg_vhost *vhost = &cfg->vhosts[i];
+		for (size_t n = 0; n < vhost->nb_server_names; n++) {
+			const char *other = vhost_with_name(cfg, i, vhost->server_names[n]);
+			if (other != NULL)
+				errors_add(errors,
+					TOP "/virtual-host[name='%s']/server-name: used twice: %s, "
+					    "expected a name that virtual host %s does not have",
+					vhost->name, vhost->server_names[n], other);
+		}
+	}
 }
 
 // ---- radius
@@ -90,6 +135,8 @@ static void check_dynauth(struct errors *errors, const struct cfg *cfg) {
 
 void cfg_cross_check_access(struct errors *errors, const struct cfg *cfg) {
 	check_methods(errors, cfg);
+	check_default_group(errors, cfg);
+	check_vhosts(errors, cfg);
 	check_servers(errors, &cfg->radius);
 	check_dynauth(errors, cfg);
 }

@@ -188,6 +188,43 @@ static void test_methods(void **state) {
 	cfg_free(cfg);
 }
 
+static void test_groups(void **state) {
+	struct cfg *cfg = example("campus.json");
+	assert_true(cfg->auth.group.select && cfg->auth.group.select_by_url);
+	assert_string_equal(cfg->auth.group.default_group, "students");
+	assert_int_equal(cfg->nb_groups, 3);
+	assert_string_equal(cfg->groups[0].label, "Staff");
+	assert_string_equal(cfg->groups[1].label, "students"); // the name
+	assert_true(cfg->groups[1].selectable);
+	assert_false(cfg->groups[2].selectable);
+	assert_ptr_equal(cfg_group_find(cfg, "students"), &cfg->groups[1]);
+	assert_null(cfg_group_find(cfg, "Students"));
+	cfg_free(cfg);
+	cfg = example("quickstart.json");
+	assert_false(cfg->auth.group.select || cfg->auth.group.select_by_url);
+	assert_string_equal(cfg->auth.group.default_group, "");
+	cfg_free(cfg);
+}
+
+static void test_vhosts(void **state) {
+	struct cfg *cfg = example("campus.json");
+	const struct cfg_vhost *library = &cfg->vhosts[0];
+	size_t n = 0;
+	assert_int_equal(cfg->nb_vhosts, 1);
+	assert_ptr_equal(cfg_vhost_find(cfg, "LIBRARY.university.example"), library);
+	assert_ptr_equal(cfg_vhost_find(cfg, "law.lib.university.example"), library);
+	assert_null(cfg_vhost_find(cfg, "lib.university.example"));
+	assert_null(cfg_vhost_find(cfg, ".lib.university.example"));
+	assert_null(cfg_vhost_find(cfg, "a.law.lib.university.example")); // two labels
+	assert_null(cfg_vhost_find(cfg, ""));
+	assert_null(cfg_vhost_find(cfg, NULL));
+	assert_ptr_equal(cfg_alternatives(cfg, library, &n), library->alternatives);
+	assert_int_equal(n, 1);
+	assert_ptr_equal(cfg_alternatives(cfg, NULL, &n), cfg->auth.alternatives);
+	assert_int_equal(n, 2);
+	cfg_free(cfg);
+}
+
 static void test_radius(void **state) {
 	struct cfg *cfg = example("campus.json");
 	const struct cfg_radius *radius = &cfg->radius;
@@ -300,6 +337,8 @@ int main(void) {
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_methods),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_vhosts),
 		cmocka_unit_test(test_radius),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_many_errors),

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Looks up what a configuration says of a server name or a group. Called by auth, session, edge.
+
+#include <string.h>
+
+#include "yang/config.h"
+
+static bool is_wildcard(const char *pattern) {
+	return pattern[0] == '*' && pattern[1] == '.';
+}
+
+// "*.example.org" is every name one label below.
+static bool name_matches(const char *pattern, const char *name) {
+	const char *dot = strchr(name, '.');
+	if (!is_wildcard(pattern))
+		return strcasecmp(pattern, name) == 0;
+	return dot != NULL && dot > name && strcasecmp(pattern + 1, dot) == 0;
+}
+
+static bool vhost_has(const struct cfg_vhost *vhost, const char *name, bool wildcard) {
+	for (size_t i = 0; i < vhost->nb_server_names; i++) {
+		if (is_wildcard(vhost->server_names[i]) == wildcard &&
+			name_matches(vhost->server_names[i], name))
+			return true;
+	}
+	return false;
+}
+
+const struct cfg_vhost *cfg_vhost_find(const struct cfg *cfg, const char *server_name) {
+	if (server_name == NULL || server_name[0] == '\0')
+		return NULL;
+	for (int wildcard = 0; wildcard <= 1; wildcard++) {
+		for (size_t i = 0; i < cfg->nb_vhosts; i++) {
+			if (vhost_has(&cfg->vhosts[i], server_name, wildcard))
+				return &cfg->vhosts[i];
+		}
+	}
+	return NULL;
+}
+
+const struct cfg_group *cfg_group_find(const struct cfg *cfg, const char *name) {
+	for (size_t i = 0; i < cfg->nb_groups; i++) {
+		if (strcmp(cfg->groups[i].name, name) == 0)
+			return &cfg->groups[i];
+	}
+	return NULL;
+}
+
+const struct cfg_alternative *cfg_alternatives(
+	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n) {
+	if (vhost != NULL && vhost->nb_alternatives > 0) {
+		*n = vhost->nb_alternatives;
+		return vhost->alternatives;
+	}
+	*n = cfg->auth.nb_alternatives;
+	return cfg->auth.alternatives;
+}
