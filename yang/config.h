@@ -158,6 +158,26 @@ struct cfg_group_choice {
 	bool select_by_url; // https://host/GROUP
 };
 
+// What happens when a user has max_same_clients sessions and logs in again.
+enum cfg_same_action {
+	CFG_SAME_REFUSE,
+	CFG_SAME_REPLACE_OLDEST,
+};
+
+// Points of an address and bans.
+struct cfg_brute_force {
+	uint32_t max_score; // 0: no bans
+	uint32_t points_wrong_password, points_connection;
+	uint32_t ban_time, reset_time;
+	struct cfg_prefix *exempt;
+	size_t nb_exempt;
+};
+
+struct cfg_camouflage {
+	char *secret; // https://host/?SECRET; empty: off
+	char *realm; // empty: 404
+};
+
 struct cfg_auth {
 	char *password_file; // user:groups:crypt(3); empty when no alternative uses it
 	struct cfg_alternative *alternatives; // at least one: the password file when none is set
@@ -171,6 +191,10 @@ struct cfg_auth {
 	uint32_t cookie_timeout; // after the connection has gone
 	uint32_t max_clients; // 0: sessions_max
 	uint32_t max_same_clients; // per user, 0: no limit
+	enum cfg_same_action max_same_clients_action;
+	bool deny_roaming; // a cookie is bound to the address of the login
+	struct cfg_brute_force brute_force;
+	struct cfg_camouflage camouflage;
 };
 
 struct cfg_group {

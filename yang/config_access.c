@@ -52,7 +52,18 @@ static void alternatives_free(struct cfg_alternative *list, size_t n) {
 
 // ---- authentication
 
+static void brute_force_build(
+	struct build *build, const struct lyd_node *node, struct cfg_brute_force *bf) {
+	bf->max_score = tree_number(node, "max-score");
+	bf->points_wrong_password = tree_number(node, "points-wrong-password");
+	bf->points_connection = tree_number(node, "points-connection");
+	bf->ban_time = tree_number(node, "ban-time");
+	bf->reset_time = tree_number(node, "reset-time");
+	build_prefixes(build, node, "exempt", &bf->exempt, &bf->nb_exempt);
+}
+
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
+	static const char *const actions[] = {"refuse", "replace-oldest", NULL};
 	auth->password_file = build_string(build, node, "password-file");
 	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
 	auth->group.select = tree_bool(tree_child(node, "group"), "select");
@@ -67,6 +78,12 @@ static void auth_build(struct build *build, const struct lyd_node *node, struct 
 	auth->cookie_timeout = tree_number(node, "cookie-timeout");
 	auth->max_clients = tree_number(node, "max-clients");
 	auth->max_same_clients = tree_number(node, "max-same-clients");
+	auth->max_same_clients_action = (enum cfg_same_action)tree_choice(
+		node, "max-same-clients-action", actions);
+	auth->deny_roaming = tree_bool(node, "deny-roaming");
+	brute_force_build(build, tree_child(node, "brute-force"), &auth->brute_force);
+	auth->camouflage.secret = build_string(build, tree_child(node, "camouflage"), "secret");
+	auth->camouflage.realm = build_string(build, tree_child(node, "camouflage"), "realm");
 }
 
 // ---- groups and virtual hosts
@@ -181,6 +198,9 @@ void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.password_file);
 	free(cfg->auth.otp.file);
 	free(cfg->auth.group.default_group);
+	free(cfg->auth.brute_force.exempt);
+	free(cfg->auth.camouflage.secret);
+	free(cfg->auth.camouflage.realm);
 	groups_free(cfg);
 	vhosts_free(cfg);
 	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);

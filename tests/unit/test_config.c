@@ -225,6 +225,32 @@ static void test_vhosts(void **state) {
 	cfg_free(cfg);
 }
 
+static void test_bans(void **state) {
+	struct cfg *cfg = example("campus.json");
+	const struct cfg_brute_force *bf = &cfg->auth.brute_force;
+	assert_int_equal(cfg->auth.max_same_clients_action, CFG_SAME_REPLACE_OLDEST);
+	assert_true(cfg->auth.deny_roaming);
+	assert_int_equal(bf->max_score, 50);
+	assert_int_equal(bf->points_connection, 0);
+	assert_int_equal(bf->ban_time, 3600);
+	assert_int_equal(bf->nb_exempt, 2);
+	expect_addr(&bf->exempt[1].addr, "2001:db8::");
+	assert_int_equal(bf->exempt[1].len, 32);
+	assert_string_equal(cfg->auth.camouflage.secret, "owls-and-larks");
+	assert_string_equal(cfg->auth.camouflage.realm, "Campus intranet");
+	cfg_free(cfg);
+	cfg = example("quickstart.json");
+	assert_int_equal(cfg->auth.max_same_clients_action, CFG_SAME_REFUSE);
+	assert_false(cfg->auth.deny_roaming);
+	assert_int_equal(cfg->auth.brute_force.max_score, 30);
+	assert_int_equal(cfg->auth.brute_force.points_wrong_password, 10);
+	assert_int_equal(cfg->auth.brute_force.points_connection, 1);
+	assert_int_equal(cfg->auth.brute_force.ban_time, 300);
+	assert_int_equal(cfg->auth.brute_force.reset_time, 300);
+	assert_string_equal(cfg->auth.camouflage.secret, "");
+	cfg_free(cfg);
+}
+
 static void test_radius(void **state) {
 	struct cfg *cfg = example("campus.json");
 	const struct cfg_radius *radius = &cfg->radius;
@@ -339,6 +365,7 @@ int main(void) {
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_vhosts),
+		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_radius),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_many_errors),
