@@ -244,6 +244,16 @@ struct cfg_radius {
 	size_t nb_dynauth_clients;
 };
 
+// Programs of the operator; empty: none.
+struct cfg_scripts {
+	char *connect;
+	char *disconnect;
+	char *host_update;
+	uint32_t timeout; // then it is killed
+	bool required; // a failed connect script refuses the client
+	uint32_t concurrency;
+};
+
 enum cfg_log_level {
 	CFG_LOG_ERROR,
 	CFG_LOG_WARNING,
@@ -270,6 +280,7 @@ struct cfg {
 	size_t nb_groups;
 	struct cfg_vhost *vhosts;
 	size_t nb_vhosts;
+	struct cfg_scripts scripts;
 	struct cfg_network network;
 	struct cfg_pool *pools;
 	size_t nb_pools;

@@ -187,11 +187,30 @@ static void radius_free(struct cfg_radius *radius) {
 	free(radius->default_realm);
 }
 
+// ---- scripts
+
+static void scripts_build(
+	struct build *build, const struct lyd_node *node, struct cfg_scripts *scripts) {
+	scripts->connect = build_string(build, node, "connect");
+	scripts->disconnect = build_string(build, node, "disconnect");
+	scripts->host_update = build_string(build, node, "host-update");
+	scripts->timeout = tree_number(node, "timeout");
+	scripts->required = tree_bool(node, "required");
+	scripts->concurrency = tree_number(node, "concurrency");
+}
+
+static void scripts_free(struct cfg_scripts *scripts) {
+	free(scripts->connect);
+	free(scripts->disconnect);
+	free(scripts->host_update);
+}
+
 void build_access(struct build *build, const struct lyd_node *top, struct cfg *cfg) {
 	auth_build(build, tree_child(top, "authentication"), &cfg->auth);
 	groups_build(build, tree_child(top, "group"), cfg);
 	vhosts_build(build, tree_child(top, "virtual-host"), cfg);
 	radius_build(build, tree_child(top, "radius"), &cfg->radius);
+	scripts_build(build, tree_child(top, "scripts"), &cfg->scripts);
 }
 
 void build_access_free(struct cfg *cfg) {
@@ -205,4 +224,5 @@ void build_access_free(struct cfg *cfg) {
 	vhosts_free(cfg);
 	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);
 	radius_free(&cfg->radius);
+	scripts_free(&cfg->scripts);
 }

@@ -251,6 +251,23 @@ static void test_bans(void **state) {
 	cfg_free(cfg);
 }
 
+static void test_scripts(void **state) {
+	struct cfg *cfg = example("campus.json");
+	assert_string_equal(cfg->scripts.connect, "/etc/penstock/connect.sh");
+	assert_string_equal(cfg->scripts.disconnect, "/etc/penstock/disconnect.sh");
+	assert_string_equal(cfg->scripts.host_update, "/etc/penstock/host-update.sh");
+	assert_int_equal(cfg->scripts.timeout, 5);
+	assert_true(cfg->scripts.required);
+	assert_int_equal(cfg->scripts.concurrency, 16);
+	cfg_free(cfg);
+	cfg = example("quickstart.json");
+	assert_string_equal(cfg->scripts.connect, "");
+	assert_int_equal(cfg->scripts.timeout, 10);
+	assert_false(cfg->scripts.required);
+	assert_int_equal(cfg->scripts.concurrency, 64);
+	cfg_free(cfg);
+}
+
 static void test_radius(void **state) {
 	struct cfg *cfg = example("campus.json");
 	const struct cfg_radius *radius = &cfg->radius;
@@ -366,6 +383,7 @@ int main(void) {
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_vhosts),
 		cmocka_unit_test(test_bans),
+		cmocka_unit_test(test_scripts),
 		cmocka_unit_test(test_radius),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_many_errors),
