@@ -151,22 +151,10 @@ struct cfg_otp {
 	char *file; // as mod_authn_otp's UsersFile; empty: none
 };
 
-// How a session gets its group.
-struct cfg_group_choice {
-	bool select; // the form shows the selectable groups
-	char *default_group; // empty: none
-	bool select_by_url; // https://host/GROUP
-};
-
-// What happens when a user has max_same_clients sessions and logs in again.
-enum cfg_same_action {
-	CFG_SAME_REFUSE,
-	CFG_SAME_REPLACE_OLDEST,
-};
-
 // Points of an address and bans.
 struct cfg_brute_force {
 	uint32_t max_score; // 0: no bans
+	uint32_t max_score_prefix; // of an IPv6 /64 as a whole
 	uint32_t points_wrong_password, points_connection;
 	uint32_t ban_time, reset_time;
 	struct cfg_prefix *exempt;
@@ -183,7 +171,9 @@ struct cfg_auth {
 	struct cfg_alternative *alternatives; // at least one: the password file when none is set
 	size_t nb_alternatives;
 	struct cfg_otp otp;
-	struct cfg_group_choice group;
+	bool select_group; // the form shows the selectable groups
+	char *default_group; // empty: none
+	bool group_by_url; // https://host/GROUP
 	uint32_t password_tries; // 3
 	uint32_t requests_per_connection; // 16
 	uint32_t timeout; // of the whole login on one connection
@@ -191,7 +181,7 @@ struct cfg_auth {
 	uint32_t cookie_timeout; // after the connection has gone
 	uint32_t max_clients; // 0: sessions_max
 	uint32_t max_same_clients; // per user, 0: no limit
-	enum cfg_same_action max_same_clients_action;
+	bool replace_oldest; // who has as many and logs in again loses the oldest session
 	bool deny_roaming; // a cookie is bound to the address of the login
 	struct cfg_brute_force brute_force;
 	struct cfg_camouflage camouflage;
@@ -246,6 +236,7 @@ struct cfg_radius {
 
 // Programs of the operator; empty: none.
 struct cfg_scripts {
+	char *user; // that they run as; empty: root
 	char *connect;
 	char *disconnect;
 	char *host_update;
@@ -273,6 +264,7 @@ struct cfg {
 	char *run_dir; // sockets; default /run/penstock
 	uint32_t edges; // edge processes
 	uint32_t connections_per_edge; // at most, not yet in a tunnel
+	char *health_path; // answered for load balancers; empty: none
 	enum cfg_log_level log_level;
 	struct cfg_auth auth;
 	struct cfg_radius radius;

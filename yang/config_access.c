@@ -55,6 +55,7 @@ static void alternatives_free(struct cfg_alternative *list, size_t n) {
 static void brute_force_build(
 	struct build *build, const struct lyd_node *node, struct cfg_brute_force *bf) {
 	bf->max_score = tree_number(node, "max-score");
+	bf->max_score_prefix = tree_number(node, "max-score-prefix");
 	bf->points_wrong_password = tree_number(node, "points-wrong-password");
 	bf->points_connection = tree_number(node, "points-connection");
 	bf->ban_time = tree_number(node, "ban-time");
@@ -63,12 +64,11 @@ static void brute_force_build(
 }
 
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
-	static const char *const actions[] = {"refuse", "replace-oldest", NULL};
 	auth->password_file = build_string(build, node, "password-file");
 	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
-	auth->group.select = tree_bool(tree_child(node, "group"), "select");
-	auth->group.select_by_url = tree_bool(tree_child(node, "group"), "select-by-url");
-	auth->group.default_group = build_string(build, tree_child(node, "group"), "default-group");
+	auth->select_group = tree_bool(tree_child(node, "group"), "select");
+	auth->group_by_url = tree_bool(tree_child(node, "group"), "select-by-url");
+	auth->default_group = build_string(build, tree_child(node, "group"), "default-group");
 	alternatives_build(build, node, &auth->alternatives, &auth->nb_alternatives);
 	alternatives_default(build, auth);
 	auth->password_tries = tree_number(node, "password-tries");
@@ -78,8 +78,8 @@ static void auth_build(struct build *build, const struct lyd_node *node, struct 
 	auth->cookie_timeout = tree_number(node, "cookie-timeout");
 	auth->max_clients = tree_number(node, "max-clients");
 	auth->max_same_clients = tree_number(node, "max-same-clients");
-	auth->max_same_clients_action = (enum cfg_same_action)tree_choice(
-		node, "max-same-clients-action", actions);
+	auth->replace_oldest = strcmp(tree_text(node, "max-same-clients-action"),
+				       "replace-oldest") == 0;
 	auth->deny_roaming = tree_bool(node, "deny-roaming");
 	brute_force_build(build, tree_child(node, "brute-force"), &auth->brute_force);
 	auth->camouflage.secret = build_string(build, tree_child(node, "camouflage"), "secret");
@@ -191,6 +191,7 @@ static void radius_free(struct cfg_radius *radius) {
 
 static void scripts_build(
 	struct build *build, const struct lyd_node *node, struct cfg_scripts *scripts) {
+	scripts->user = build_string(build, node, "user");
 	scripts->connect = build_string(build, node, "connect");
 	scripts->disconnect = build_string(build, node, "disconnect");
 	scripts->host_update = build_string(build, node, "host-update");
@@ -200,6 +201,7 @@ static void scripts_build(
 }
 
 static void scripts_free(struct cfg_scripts *scripts) {
+	free(scripts->user);
 	free(scripts->connect);
 	free(scripts->disconnect);
 	free(scripts->host_update);
@@ -216,7 +218,7 @@ void build_access(struct build *build, const struct lyd_node *top, struct cfg *c
 void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.password_file);
 	free(cfg->auth.otp.file);
-	free(cfg->auth.group.default_group);
+	free(cfg->auth.default_group);
 	free(cfg->auth.brute_force.exempt);
 	free(cfg->auth.camouflage.secret);
 	free(cfg->auth.camouflage.realm);

@@ -149,6 +149,7 @@ struct cfg *cfg_build(const struct lyd_node *penstock) {
 	cfg->dtls_legacy = tree_bool(tree_child(penstock, "dtls"), "legacy");
 	cfg->state_dir = build_string(&build, penstock, "state-directory");
 	cfg->run_dir = build_string(&build, penstock, "run-directory");
+	cfg->health_path = build_string(&build, penstock, "health-path");
 	cfg->edges = tree_number(penstock, "edges");
 	cfg->connections_per_edge = tree_number(penstock, "connections-per-edge");
 	cfg->log_level = (enum cfg_log_level)tree_choice(penstock, "log-level", levels);
@@ -205,6 +206,7 @@ void cfg_free(struct cfg *cfg) {
 	free(cfg->hostname);
 	free(cfg->state_dir);
 	free(cfg->run_dir);
+	free(cfg->health_path);
 	build_access_free(cfg);
 	network_free(&cfg->network);
 	dataplane_free(&cfg->dataplane);

@@ -67,7 +67,7 @@ static void check_methods(struct errors *errors, const struct cfg *cfg) {
 // ---- groups and virtual hosts
 
 static void check_default_group(struct errors *errors, const struct cfg *cfg) {
-	const char *name = cfg->auth.group.default_group;
+	const char *name = cfg->auth.default_group;
 	if (name[0] != '\0' && cfg_group_find(cfg, name) == NULL)
 		errors_add(errors,
 			TOP "/authentication/group/default-group: unknown group: %s, expected the "

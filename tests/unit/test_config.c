@@ -190,8 +190,8 @@ static void test_methods(void **state) {
 
 static void test_groups(void **state) {
 	struct cfg *cfg = example("campus.json");
-	assert_true(cfg->auth.group.select && cfg->auth.group.select_by_url);
-	assert_string_equal(cfg->auth.group.default_group, "students");
+	assert_true(cfg->auth.select_group && cfg->auth.group_by_url);
+	assert_string_equal(cfg->auth.default_group, "students");
 	assert_int_equal(cfg->nb_groups, 3);
 	assert_string_equal(cfg->groups[0].label, "Staff");
 	assert_string_equal(cfg->groups[1].label, "students"); // the name
@@ -201,8 +201,8 @@ static void test_groups(void **state) {
 	assert_null(cfg_group_find(cfg, "Students"));
 	cfg_free(cfg);
 	cfg = example("quickstart.json");
-	assert_false(cfg->auth.group.select || cfg->auth.group.select_by_url);
-	assert_string_equal(cfg->auth.group.default_group, "");
+	assert_false(cfg->auth.select_group || cfg->auth.group_by_url);
+	assert_string_equal(cfg->auth.default_group, "");
 	cfg_free(cfg);
 }
 
@@ -228,9 +228,10 @@ static void test_vhosts(void **state) {
 static void test_bans(void **state) {
 	struct cfg *cfg = example("campus.json");
 	const struct cfg_brute_force *bf = &cfg->auth.brute_force;
-	assert_int_equal(cfg->auth.max_same_clients_action, CFG_SAME_REPLACE_OLDEST);
+	assert_true(cfg->auth.replace_oldest);
 	assert_true(cfg->auth.deny_roaming);
 	assert_int_equal(bf->max_score, 50);
+	assert_int_equal(bf->max_score_prefix, 500);
 	assert_int_equal(bf->points_connection, 0);
 	assert_int_equal(bf->ban_time, 3600);
 	assert_int_equal(bf->nb_exempt, 2);
@@ -240,9 +241,10 @@ static void test_bans(void **state) {
 	assert_string_equal(cfg->auth.camouflage.realm, "Campus intranet");
 	cfg_free(cfg);
 	cfg = example("quickstart.json");
-	assert_int_equal(cfg->auth.max_same_clients_action, CFG_SAME_REFUSE);
+	assert_false(cfg->auth.replace_oldest);
 	assert_false(cfg->auth.deny_roaming);
 	assert_int_equal(cfg->auth.brute_force.max_score, 30);
+	assert_int_equal(cfg->auth.brute_force.max_score_prefix, 120);
 	assert_int_equal(cfg->auth.brute_force.points_wrong_password, 10);
 	assert_int_equal(cfg->auth.brute_force.points_connection, 1);
 	assert_int_equal(cfg->auth.brute_force.ban_time, 300);
@@ -253,6 +255,8 @@ static void test_bans(void **state) {
 
 static void test_scripts(void **state) {
 	struct cfg *cfg = example("campus.json");
+	assert_string_equal(cfg->scripts.user, "nobody");
+	assert_string_equal(cfg->health_path, "/health");
 	assert_string_equal(cfg->scripts.connect, "/etc/penstock/connect.sh");
 	assert_string_equal(cfg->scripts.disconnect, "/etc/penstock/disconnect.sh");
 	assert_string_equal(cfg->scripts.host_update, "/etc/penstock/host-update.sh");
@@ -262,6 +266,8 @@ static void test_scripts(void **state) {
 	cfg_free(cfg);
 	cfg = example("quickstart.json");
 	assert_string_equal(cfg->scripts.connect, "");
+	assert_string_equal(cfg->scripts.user, "");
+	assert_string_equal(cfg->health_path, "");
 	assert_int_equal(cfg->scripts.timeout, 10);
 	assert_false(cfg->scripts.required);
 	assert_int_equal(cfg->scripts.concurrency, 64);
