@@ -158,6 +158,7 @@ static void added(int status, void *arg) {
 		return;
 	}
 	session->seen = mgr->dump;
+	usage_start(session);
 	mgr->nb_connects++;
 	log_info("connect", "session=%u.%u user=%s remote=%s ipv4=%s ipv6=%s mtu=%u dtls=%u",
 		session->sid.index, session->sid.generation, log_value(session->str[STR_USER]),
@@ -190,6 +191,7 @@ static void stored(int status, void *arg) {
 		log_info("replace", "session=%u.%u user=%s old=%u", session->sid.index,
 			session->sid.generation, log_value(session->str[STR_USER]),
 			session->installed);
+	usage_end_replaced(mgr, session);
 	// The old connection's stream ends with it; its addresses are free for the next command.
 	session_uninstall(mgr, session, ABI_END_REPLACED);
 	cmd.session_add.inner4 = session->inner4;
@@ -338,6 +340,7 @@ static void connect_begin(
 	struct step *step;
 
 	session->connecting = true;
+	usage_end(mgr, session); // of the connection that this one replaces
 	session->sid.generation = store_generation_next(mgr->store);
 	session->awaits_stream = false;
 	session->dtls_given = session->dtls_open = 0;

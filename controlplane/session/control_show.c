@@ -124,7 +124,8 @@ static void put_ciphers(json_t **object, const struct session_info *info) {
 	}
 }
 
-static void put_traffic(json_t **object, const struct abi_session_stats *stats, uint64_t now) {
+static void put_traffic(json_t **object, const struct abi_session_stats *stats,
+	const struct session_usage *total, uint64_t now) {
 	uint64_t last = stats->last_data_s > stats->last_rx_s ? stats->last_data_s
 							      : stats->last_rx_s;
 	bool live = stats->generation != 0;
@@ -132,6 +133,10 @@ static void put_traffic(json_t **object, const struct abi_session_stats *stats, 
 	put_int(object, "rx_bytes", stats->rx_bytes);
 	put_int(object, "tx_packets", stats->tx_packets);
 	put_int(object, "tx_bytes", stats->tx_bytes);
+	put_int(object, "total_rx_packets", total->rx_packets);
+	put_int(object, "total_rx_bytes", total->rx_bytes);
+	put_int(object, "total_tx_packets", total->tx_packets);
+	put_int(object, "total_tx_bytes", total->tx_bytes);
 	put(object, "worker", live ? json_integer(stats->worker) : json_null());
 	put(object, "idle",
 		live && stats->last_data_s != 0 && now >= stats->last_data_s
@@ -170,7 +175,7 @@ json_t *show_session(const struct session_info *info, uint64_t now) {
 	put_int(&object, "tls_mtu", info->cstp_mtu);
 	put_int(&object, "dtls_mtu", info->dtls_mtu);
 	put_int(&object, "link_mtu", info->base_mtu);
-	put_traffic(&object, &info->stats, now);
+	put_traffic(&object, &info->stats, &info->total, now);
 	return object;
 }
 

@@ -178,6 +178,8 @@ int dplane_send_fd(struct dplane *dplane, int fd, uint64_t *token) {
 static void detach(struct dplane *dplane) {
 	if (!dplane->attached)
 		return;
+	if (dplane->hooks.leaving)
+		dplane->hooks.leaving(dplane->hooks.arg);
 	dplane->attached = false;
 	event_free(dplane->bell_event);
 	event_free(dplane->channel_event);

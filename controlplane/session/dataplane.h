@@ -22,6 +22,7 @@ typedef void (*dplane_done)(int status, void *arg);
 
 struct dplane_hooks {
 	void (*event)(const struct abi_evt *evt, void *arg); // a private copy
+	void (*leaving)(void *arg); // it detaches: the last moment to read the statistics
 	void (*lost)(
 		void *arg); // the channel closed or a ring broke; commands were answered before
 	void *arg;

@@ -8,8 +8,7 @@
 
 #define RELOAD_TIMEOUT_S 30u
 
-static void info_fill(
-	struct session_mgr *mgr, const struct session *session, struct session_info *info) {
+static void info_fill(struct session_mgr *mgr, struct session *session, struct session_info *info) {
 	const struct abi_session_stats *stats = dplane_session_stats(
 		mgr->dplane, session->sid.index);
 	uint32_t timeout = mgr->cfg->network.session_timeout;
@@ -48,6 +47,8 @@ static void info_fill(
 	};
 	if (stats && session->installed && stats->generation == session->installed)
 		info->stats = *stats;
+	usage_read(mgr, session);
+	info->total = usage_total(session);
 }
 
 int session_info_each(struct session_mgr *mgr,

@@ -23,6 +23,14 @@ static void record_strings(struct record_session *record, const struct session *
 		session->str[STR_DEVICE_PLATFORM]);
 }
 
+static struct record_usage usage_out(const struct session_usage *u) {
+	return (struct record_usage){u->rx_packets, u->rx_bytes, u->tx_packets, u->tx_bytes};
+}
+
+static struct session_usage usage_in(const struct record_usage *u) {
+	return (struct session_usage){u->rx_packets, u->rx_bytes, u->tx_packets, u->tx_bytes};
+}
+
 static int record_make(
 	struct session_mgr *mgr, const struct session *session, struct record_session *record) {
 	uint8_t secrets[RECORD_SECRETS_LEN];
@@ -51,6 +59,8 @@ static int record_make(
 	record->connected = session->connected;
 	record->disconnected = session->disconnected;
 	record->expires = session->expires;
+	record->used = usage_out(&session->used);
+	record->live = usage_out(&session->live);
 	record->wishes = session->wishes;
 	memcpy(record->app_id, session->app_id, IPC_APP_ID_LEN);
 	record_strings(record, session);
@@ -67,6 +77,8 @@ int session_save(struct session_mgr *mgr, struct session *session, store_done do
 
 	if (!mgr->loaded)
 		return -EAGAIN;
+	session->usage_saved_s = clock_s();
+	session->usage_saved_packets = session->live.rx_packets + session->live.tx_packets;
 	ret = record_make(mgr, session, &record);
 	if (ret == 0)
 		ret = store_session_put(mgr->store, &record, done, arg);
@@ -109,6 +121,8 @@ static void load_fields(struct session *session, const struct record_session *re
 	session->connected = record->connected;
 	session->disconnected = record->disconnected;
 	session->expires = record->expires;
+	session->used = usage_in(&record->used);
+	session->live = usage_in(&record->live);
 	session->wishes = record->wishes;
 	session->edge = SESSION_EDGE_ANY;
 	session->awaits_stream = true; // until the dataplane says that it has it
@@ -157,8 +171,9 @@ static void load_session(const struct record_session *record, void *arg) {
 	session_state_set(mgr, session, record->state);
 	if (record->state != SESSION_AUTHENTICATED)
 		session_app_id_set(mgr, session, record->app_id);
+	// Until the dataplane says otherwise.
 	if (record->state == SESSION_CONNECTED)
-		session->installed = record->sid.generation; // until the dataplane says otherwise
+		session->installed = session->live_generation = record->sid.generation;
 	else
 		session_timer_set(mgr, session, TIMER_EXPIRY, record->expires);
 }

@@ -14,7 +14,7 @@
 #include "dataplane/abi/abi.h"
 #include "dataplane/abi/addr.h"
 
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 2u
 #define RECORD_SESSION_MAGIC 0x53535350u // "PSSS"
 #define RECORD_LEASE_MAGIC 0x4c535350u // "PSSL"
 
@@ -27,6 +27,11 @@ struct record_sealed {
 	uint8_t tag[16];
 };
 _Static_assert(sizeof(struct record_sealed) == 108, "record_sealed");
+
+// What the connections of a session have carried: inner packets and octets.
+struct record_usage {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
 
 struct record_session {
 	uint32_t magic;
@@ -47,6 +52,8 @@ struct record_session {
 	uint16_t cstp_mtu, dtls_mtu, base_mtu;
 	// CLOCK_REALTIME seconds; 0: not set
 	uint64_t created, started, connected, disconnected, expires;
+	struct record_usage used; // of connections before the present one
+	struct record_usage live; // of the present one, as last read
 	uint32_t wishes; // IPC_WISH_* of the last CONNECT
 	uint8_t app_id[IPC_APP_ID_LEN];
 	struct record_sealed sealed;
@@ -58,7 +65,7 @@ struct record_session {
 	char device_type[IPC_NAME_LEN];
 	char device_platform[IPC_NAME_LEN];
 };
-_Static_assert(sizeof(struct record_session) == 1576, "record_session");
+_Static_assert(sizeof(struct record_session) == 1640, "record_session");
 
 struct record_lease {
 	uint32_t magic;

@@ -18,6 +18,11 @@ struct event_base;
 struct cfg;
 struct session_mgr; // one a process
 
+// Inner packets and octets; rx: from the client.
+struct session_usage {
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+};
+
 enum session_state {
 	SESSION_AUTHENTICATED = 1, // logged in, no CONNECT yet
 	SESSION_CONNECTED = 2, // installed in the dataplane
@@ -55,6 +60,9 @@ struct session_info {
 	enum abi_end last_end; // why the last connection ended
 	// From the dataplane's statistics region; all zero when it is not attached or has none.
 	struct abi_session_stats stats;
+	// Of all connections of the session, the present one included, since the login: over
+	// reconnections and over restarts of the control plane and the dataplane.
+	struct session_usage total;
 };
 
 // Calls `each` for every session, in order of id, until it returns non-zero; returns that.

@@ -240,29 +240,24 @@ static bool cookie_dies(enum abi_end reason) {
 		reason == ABI_END_SESSION_TIMEOUT;
 }
 
-static void log_end(struct session_mgr *mgr, const struct session *session, enum abi_end reason) {
-	const struct abi_session_stats *stats = dplane_session_stats(
-		mgr->dplane, session->sid.index);
-	uint64_t now = session_now(), rx = 0, tx = 0;
+static void log_end(const struct session *session, enum abi_end reason) {
+	uint64_t now = session_now();
 
-	// The dataplane clears the generation first; the numbers stay until the index is used again,
-	// and that is for this process to decide.
-	if (stats && (stats->generation == session->sid.generation || !stats->generation)) {
-		rx = stats->rx_bytes;
-		tx = stats->tx_bytes;
-	}
 	log_info("disconnect",
 		"session=%u.%u user=%s reason=%s duration=%llu rx_bytes=%llu tx_bytes=%llu",
 		session->sid.index, session->sid.generation, log_value(session->str[STR_USER]),
 		end_name(reason),
 		(unsigned long long)(now > session->connected ? now - session->connected : 0),
-		(unsigned long long)rx, (unsigned long long)tx);
+		(unsigned long long)session->live.rx_bytes,
+		(unsigned long long)session->live.tx_bytes);
 }
 
 void session_ended(struct session_mgr *mgr, struct session *session, enum abi_end reason) {
 	uint64_t now = session_now();
 
-	log_end(mgr, session, reason);
+	usage_read(mgr, session);
+	log_end(session, reason);
+	usage_end(mgr, session);
 	mgr->nb_ended++;
 	session->installed = 0;
 	session->channels = 0;
@@ -413,6 +408,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	while ((session = TAILQ_FIRST(&mgr->timer[TIMER_STREAM - 1])) && session->due <= now)
 		stream_missing(mgr, session);
 	reconcile_tick(mgr);
+	usage_tick(mgr);
 	if (mgr->reload.done && mgr->reload.due <= now) {
 		struct session_reload reload = mgr->reload;
 
@@ -441,6 +437,10 @@ static struct session_list *lists_new(void) {
 	return lists;
 }
 
+static void on_dataplane_leaving(void *arg) {
+	usage_read_all(arg);
+}
+
 static void on_dataplane_lost(void *arg) {
 	struct session_mgr *mgr = arg;
 
@@ -451,7 +451,7 @@ static void on_dataplane_lost(void *arg) {
 
 struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	struct session_mgr *mgr = calloc(1, sizeof(*mgr));
-	struct dplane_hooks hooks = {reconcile_event, on_dataplane_lost, mgr};
+	struct dplane_hooks hooks = {reconcile_event, on_dataplane_leaving, on_dataplane_lost, mgr};
 	struct timeval tick = {.tv_sec = TICK_S};
 
 	if (!mgr)

@@ -2,8 +2,8 @@
 // The session table and what happens to a session; shared by the files of this folder.
 //
 // sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
-// channels. reconcile.c: the dataplane's events and dump. info.c: session.h's view. role.c: the
-// process around it.
+// channels. reconcile.c: the dataplane's events and dump. usage.c: what sessions have used. info.c:
+// session.h's view. role.c: the process around it.
 #pragma once
 
 #include <sys/queue.h>
@@ -76,6 +76,13 @@ struct session {
 	uint8_t channels;
 	uint8_t last_end;
 	uint64_t created, started, connected, disconnected, expires;
+	struct session_usage used; // of earlier connections
+	struct session_usage live; // of the present one, as last read
+	uint32_t live_generation; // whose `live` is; 0: not in the dataplane yet
+	struct session_usage folded; // of the connection that is being replaced: in `used` already
+	uint32_t folded_generation; // 0: none
+	uint64_t usage_saved_s; // CLOCK_MONOTONIC: when the record last got it
+	uint64_t usage_saved_packets; // rx and tx that the record has
 	uint8_t app_id[IPC_APP_ID_LEN];
 	uint8_t psk_key[IPC_PSK_LEN];
 	uint8_t master_secret[IPC_MASTER_LEN];
@@ -127,6 +134,7 @@ struct session_mgr {
 	uint32_t dump; // number of the current or last reconciliation
 	bool dumping;
 	uint64_t events_lost; // counter of the dataplane at the last reconciliation
+	uint32_t usage_sweep; // next index whose usage is read; index_end: from the first
 	uint32_t sweep; // next index that gets the new policy after a reload; index_end: done
 	STAILQ_HEAD(, session_held) held;
 	unsigned nb_held;
@@ -183,6 +191,23 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg);
 int session_mgr_load(struct session_mgr *mgr, struct store *store);
 // Writes the session to the store. 0 or -errno (done is called only after 0).
 int session_save(struct session_mgr *mgr, struct session *session, store_done done, void *arg);
+
+// --- usage.c ---
+
+// The dataplane has the session: it counts from zero.
+void usage_start(struct session *session);
+// Reads what the dataplane has counted for the present connection.
+void usage_read(struct session_mgr *mgr, struct session *session);
+// The present connection has ended: reads it for the last time and adds it to those before.
+void usage_end(struct session_mgr *mgr, struct session *session);
+// The connection that was replaced now goes: what it has carried since usage_end() counts, too.
+void usage_end_replaced(struct session_mgr *mgr, struct session *session);
+// Of all connections, as last read.
+struct session_usage usage_total(const struct session *session);
+// Some sessions at each tick: reads them, and saves those that have changed.
+void usage_tick(struct session_mgr *mgr);
+// Before the dataplane's statistics go away.
+void usage_read_all(struct session_mgr *mgr);
 
 // --- connect.c: messages. Non-zero: the content is invalid, the sender is ended. ---
 

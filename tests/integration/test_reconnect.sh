@@ -35,6 +35,19 @@ wait_until 90 in_vpn a ping -qc1 -W1 198.51.100.2
 [ "$(grep -c 'role=session event=login ' "$dir/log/controlplane")" = 1 ] || fail "a password was asked for again"
 pass "a dataplane restart: the client comes back by cookie"
 
+# What the session has carried counts on over all of it: four connections, two dataplanes.
+total_of() { session_field test "$1"; }
+expect_ping a 198.51.100.2
+[ "$(total_of total_rx_packets)" -gt "$(total_of rx_packets)" ] ||
+	fail "totals began anew: $(ctl --json show session test)"
+before=$(total_of total_tx_bytes)
+kill -9 "$(pgrep -f -- '--role session')"
+wait_until "$WAIT" ctl show sessions
+expect_ping a 198.51.100.2
+[ "$(total_of total_tx_bytes)" -gt "$before" ] ||
+	fail "totals were lost with the session process: $before, then $(total_of total_tx_bytes)"
+pass "octets and packets count on over reconnections and restarts"
+
 # A cookie of nobody; one that died with a BYE.
 for cookie in "$(head -c 32 /dev/zero | base64)" AAAA '!!'; do
 	code=$(connect_with "$cookie")

@@ -265,6 +265,128 @@ static void test_info(void **state) {
 	assert_int_equal(session_info_get(bench->mgr, sid.index + 1, &info), -ENOENT);
 }
 
+// What the dataplane has counted for the session.
+static void carried(struct bench *bench, struct abi_sid sid, uint64_t packets, uint64_t bytes) {
+	struct abi_session_stats *stats = (struct abi_session_stats *)((uint8_t *)bench->far.stats +
+						  abi_stats_sessions_offset()) +
+		sid.index;
+
+	*stats = (struct abi_session_stats){.generation = sid.generation,
+		.rx_packets = packets,
+		.rx_bytes = bytes,
+		.tx_packets = 2 * packets,
+		.tx_bytes = 2 * bytes};
+}
+
+static void check_total(struct bench *bench, uint32_t id, uint64_t packets, uint64_t bytes) {
+	struct session_info info;
+
+	assert_int_equal(session_info_get(bench->mgr, id, &info), 0);
+	assert_int_equal(info.total.rx_packets, packets);
+	assert_int_equal(info.total.rx_bytes, bytes);
+	assert_int_equal(info.total.tx_packets, 2 * packets);
+	assert_int_equal(info.total.tx_bytes, 2 * bytes);
+}
+
+// A CONNECT from the message to the answer, in a dataplane that counts from zero.
+static struct abi_sid connect_counting(struct bench *bench) {
+	struct ipc_connect msg = connect_msg(bench, 1);
+	struct abi_cmd cmd;
+
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	carried(bench, cmd.sid, 0, 0);
+	complete(bench, &cmd, 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
+	return cmd.sid;
+}
+
+static void session_lost(struct bench *bench, struct abi_sid sid) {
+	event(bench,
+		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_DPD});
+}
+
+static void test_usage_over_reconnections(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid sid = connected(bench, 1, "ann");
+	struct ipc_connect msg;
+	struct abi_cmd cmd;
+
+	carried(bench, sid, 10, 1000);
+	check_total(bench, sid.index, 10, 1000);
+	// The dataplane ends it: the generation is gone, the numbers are still there.
+	carried(bench, sid, 11, 1100);
+	carried(bench, (struct abi_sid){sid.index, 0}, 11, 1100);
+	session_lost(bench, sid);
+	check_total(bench, sid.index, 11, 1100);
+	sid = connect_counting(bench);
+	check_total(bench, sid.index, 11, 1100);
+	carried(bench, sid, 5, 500);
+	check_total(bench, sid.index, 16, 1600);
+	// A CONNECT takes over: until its own commit the old connection goes on.
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	carried(bench, sid, 7, 700);
+	spin(bench);
+	take_cmd(bench, ABI_CMD_SESSION_DEL);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	carried(bench, cmd.sid, 0, 0);
+	complete(bench, &cmd, 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
+	check_total(bench, sid.index, 18, 1800);
+}
+
+static void restart_manager(struct bench *bench) {
+	session_mgr_free(bench->mgr);
+	bench->mgr = NULL;
+	manager_start(bench, 1);
+}
+
+static void test_usage_over_restarts(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid sid = connected(bench, 1, "ann");
+	struct abi_cmd dump;
+
+	carried(bench, sid, 10, 1000);
+	session_lost(bench, sid);
+	sid = connect_counting(bench);
+	carried(bench, sid, 3, 300);
+	restart_manager(bench);
+	// The dataplane has gone on counting meanwhile.
+	attach(bench, 1);
+	carried(bench, sid, 4, 400);
+	dump = take_cmd(bench, ABI_CMD_DUMP);
+	event(bench, dump_evt(bench, sid));
+	event(bench, (struct abi_evt){.type = ABI_EVT_DUMP_END});
+	complete(bench, &dump, 0);
+	check_total(bench, sid.index, 14, 1400);
+	// The dataplane dies: what it had counted is read while its statistics are still there.
+	carried(bench, sid, 6, 600);
+	attach(bench, 2);
+	dump_end(bench);
+	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
+	check_total(bench, sid.index, 16, 1600);
+	restart_manager(bench);
+	check_total(bench, sid.index, 16, 1600);
+}
+
+// Both die at once: the record has what was read at the last save.
+static void test_usage_saved(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid sid = connected(bench, 1, "ann");
+
+	carried(bench, sid, 10, 1000);
+	bench->mgr->table[sid.index]->usage_saved_s = 0;
+	event_active(bench->mgr->tick_event, EV_TIMEOUT, 0);
+	spin(bench);
+	carried(bench, sid, 12, 1200);
+	restart_manager(bench);
+	attach(bench, 2);
+	dump_end(bench);
+	check_total(bench, sid.index, 10, 1000);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, sessions_setup, sessions_teardown)
 	const struct CMUnitTest tests[] = {
@@ -282,6 +404,9 @@ int main(void) {
 		T(test_secrets_after_reboot),
 		T(test_broken_ring),
 		T(test_info),
+		T(test_usage_over_reconnections),
+		T(test_usage_over_restarts),
+		T(test_usage_saved),
 	};
 
 	return cmocka_run_group_tests_name("sessions", tests, NULL, NULL);

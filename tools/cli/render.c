@@ -201,6 +201,8 @@ void render_session(FILE *out, const json_t *session, uint64_t now) {
 	}
 	line_traffic(table, "  Received", session, "rx_packets", "rx_bytes");
 	line_traffic(table, "  Sent", session, "tx_packets", "tx_bytes");
+	line_traffic(table, "  Received in all", session, "total_rx_packets", "total_rx_bytes");
+	line_traffic(table, "  Sent in all", session, "total_tx_packets", "total_tx_bytes");
 	if (has_number(session, "idle"))
 		line(table, "  Idle", format_duration(number(session, "idle"), buf));
 	if (has_number(session, "worker")) {
