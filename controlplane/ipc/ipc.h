@@ -57,3 +57,8 @@ int ipc_send(struct ipc_chan *chan, enum ipc_type type, struct ipc_hdr *msg, siz
 
 // True when the array holds a NUL within len and no control characters.
 bool ipc_str_ok(const char *str, size_t len);
+
+// True when counts, prefix lengths, families and strings are what they should be.
+bool ipc_user_settings_ok(const struct ipc_user_settings *settings);
+// True when it says nothing but groups, or nothing at all.
+bool ipc_user_settings_empty(const struct ipc_user_settings *settings);

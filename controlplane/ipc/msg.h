@@ -305,8 +305,10 @@ struct ipc_session_new {
 	struct ipc_hdr hdr;
 	uint8_t cookie_hash[IPC_HASH_LEN]; // HMAC-SHA256(cookie secret, cookie)
 	struct abi_addr remote;
+	struct ipc_user_settings settings; // from the authentication server, or all zero
 	char username[IPC_USER_LEN];
-	char groups[IPC_GROUPS_LEN];
+	char groups[IPC_GROUPS_LEN]; // all that the user has
+	char group[IPC_GROUP_LEN]; // the one that counts; empty: none
 	char agent[IPC_AGENT_LEN];
 	char server_name[IPC_NAME_LEN];
 };

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Checks of strings in messages. Called by every handler before it uses one.
+// Checks of strings and settings in messages. Called by every handler before it uses one.
+#include "dataplane/abi/addr.h"
 #include "ipc.h"
+
+#define SET_ALL \
+	(IPC_SET_INNER4 | IPC_SET_INNER6 | IPC_SET_RX_RATE | IPC_SET_TX_RATE | \
+		IPC_SET_SESSION_TIMEOUT | IPC_SET_IDLE_TIMEOUT | IPC_SET_INTERIM | \
+		IPC_SET_NETMASK4)
 
 bool ipc_str_ok(const char *str, size_t len) {
 	for (size_t i = 0; i < len; i++) {
@@ -11,4 +17,41 @@ bool ipc_str_ok(const char *str, size_t len) {
 			return false;
 	}
 	return false;
+}
+
+static bool prefix_ok(const struct ipc_prefix *prefix) {
+	return prefix->len <= (abi_addr_is4(&prefix->addr) ? 32 : 128);
+}
+
+static bool lists_ok(const struct ipc_user_settings *settings) {
+	if (settings->nb_dns > IPC_USER_DNS || settings->nb_routes > IPC_USER_ROUTES)
+		return false;
+	for (unsigned i = 0; i < settings->nb_dns; i++) {
+		if (abi_addr_none(&settings->dns[i]))
+			return false;
+	}
+	for (unsigned i = 0; i < settings->nb_routes; i++) {
+		if (!prefix_ok(&settings->routes[i]))
+			return false;
+	}
+	return true;
+}
+
+bool ipc_user_settings_ok(const struct ipc_user_settings *settings) {
+	uint32_t set = settings->set;
+
+	if (set & ~SET_ALL || settings->inner6_prefix > 128)
+		return false;
+	if (set & IPC_SET_INNER4 && !abi_addr_is4(&settings->inner4))
+		return false;
+	if (set & IPC_SET_NETMASK4 && !abi_addr_is4(&settings->netmask4))
+		return false;
+	if (set & IPC_SET_INNER6 &&
+		(abi_addr_is4(&settings->inner6) || abi_addr_none(&settings->inner6)))
+		return false;
+	return lists_ok(settings) && ipc_str_ok(settings->groups, sizeof(settings->groups));
+}
+
+bool ipc_user_settings_empty(const struct ipc_user_settings *settings) {
+	return !settings->set && !settings->nb_dns && !settings->nb_routes;
 }

@@ -13,6 +13,7 @@
 static void record_strings(struct record_session *record, const struct session *session) {
 	snprintf(record->user, sizeof(record->user), "%s", session->str[STR_USER]);
 	snprintf(record->groups, sizeof(record->groups), "%s", session->str[STR_GROUPS]);
+	snprintf(record->group, sizeof(record->group), "%s", session->str[STR_GROUP]);
 	snprintf(record->agent, sizeof(record->agent), "%s", session->str[STR_AGENT]);
 	snprintf(record->server_name, sizeof(record->server_name), "%s",
 		session->str[STR_SERVER_NAME]);
@@ -64,6 +65,8 @@ static int record_make(
 	record->wishes = session->wishes;
 	memcpy(record->app_id, session->app_id, IPC_APP_ID_LEN);
 	record_strings(record, session);
+	if (session->extra)
+		record->settings = *session->extra;
 	memcpy(secrets, session->psk_key, IPC_PSK_LEN);
 	memcpy(secrets + IPC_PSK_LEN, session->master_secret, IPC_MASTER_LEN);
 	ret = store_seal(mgr->store, session->cookie_hash, secrets, &record->sealed);
@@ -127,6 +130,7 @@ static void load_fields(struct session *session, const struct record_session *re
 	session->edge = SESSION_EDGE_ANY;
 	session->awaits_stream = true; // until the dataplane says that it has it
 	session_string_set(session, STR_GROUPS, record->groups);
+	session_string_set(session, STR_GROUP, record->group);
 	session_string_set(session, STR_AGENT, record->agent);
 	session_string_set(session, STR_SERVER_NAME, record->server_name);
 	session_string_set(session, STR_HOSTNAME, record->hostname);
@@ -165,6 +169,8 @@ static void load_session(const struct record_session *record, void *arg) {
 	if (!session)
 		return;
 	load_fields(session, record);
+	if (session_extra_set(session, &record->settings) != 0)
+		log_error("store_settings", "session=%u", record->sid.index);
 	load_secrets(mgr, session, record);
 	load_address(mgr, session, &record->inner4, &session->inner4);
 	load_address(mgr, session, &record->inner6, &session->inner6);

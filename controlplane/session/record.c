@@ -22,6 +22,39 @@ void record_lease_init(struct record_lease *record) {
 	record->size = sizeof(*record);
 }
 
+bool record_version_known(uint16_t version, uint16_t session_size, uint16_t lease_size) {
+	if (lease_size != sizeof(struct record_lease))
+		return false;
+	return (version == 1 && session_size == RECORD_SESSION_LEN_1) ||
+		(version == 2 && session_size == RECORD_SESSION_LEN_2);
+}
+
+// Version 1 had no usage, in the middle; version 2 ended before the group.
+static bool fields_copy(const uint8_t *data, size_t len, struct record_session *out) {
+	const size_t used = offsetof(struct record_session, used);
+	const size_t wishes = offsetof(struct record_session, wishes);
+	struct record_session head;
+
+	memset(out, 0, sizeof(*out));
+	if (len < used)
+		return false;
+	memcpy(&head, data, used);
+	if (head.magic != RECORD_SESSION_MAGIC || head.size != len)
+		return false;
+	if (head.version == RECORD_VERSION && len == sizeof(*out))
+		memcpy(out, data, len);
+	else if (head.version == 2 && len == RECORD_SESSION_LEN_2)
+		memcpy(out, data, RECORD_SESSION_LEN_2);
+	else if (head.version == 1 && len == RECORD_SESSION_LEN_1)
+		memcpy((uint8_t *)out + wishes, data + used, RECORD_SESSION_LEN_1 - used);
+	else
+		return false;
+	memcpy(out, data, used);
+	out->version = RECORD_VERSION;
+	out->size = sizeof(*out);
+	return true;
+}
+
 static bool strings_ok(const struct record_session *r) {
 	return ipc_str_ok(r->user, sizeof(r->user)) && r->user[0] &&
 		ipc_str_ok(r->groups, sizeof(r->groups)) &&
@@ -29,15 +62,12 @@ static bool strings_ok(const struct record_session *r) {
 		ipc_str_ok(r->server_name, sizeof(r->server_name)) &&
 		ipc_str_ok(r->hostname, sizeof(r->hostname)) &&
 		ipc_str_ok(r->device_type, sizeof(r->device_type)) &&
-		ipc_str_ok(r->device_platform, sizeof(r->device_platform));
+		ipc_str_ok(r->device_platform, sizeof(r->device_platform)) &&
+		ipc_str_ok(r->group, sizeof(r->group));
 }
 
 bool record_session_read(const void *data, size_t len, struct record_session *out) {
-	if (len != sizeof(*out))
-		return false;
-	memcpy(out, data, sizeof(*out));
-	if (out->magic != RECORD_SESSION_MAGIC || out->version != RECORD_VERSION ||
-		out->size != sizeof(*out))
+	if (!fields_copy(data, len, out))
 		return false;
 	if (out->sid.index >= ABI_SESSIONS_MAX || out->state < SESSION_AUTHENTICATED ||
 		out->state > SESSION_DISCONNECTED || out->dtls_mode > IPC_DTLS_LEGACY ||
@@ -52,14 +82,15 @@ bool record_session_read(const void *data, size_t len, struct record_session *ou
 		return false;
 	if (abi_addr_is4(&out->inner6))
 		return false;
-	return strings_ok(out);
+	return strings_ok(out) && ipc_user_settings_ok(&out->settings);
 }
 
 bool record_lease_read(const void *data, size_t len, struct record_lease *out) {
 	if (len != sizeof(*out))
 		return false;
 	memcpy(out, data, sizeof(*out));
-	return out->magic == RECORD_LEASE_MAGIC && out->version == RECORD_VERSION &&
-		out->size == sizeof(*out) && !abi_addr_none(&out->addr) &&
-		ipc_str_ok(out->user, sizeof(out->user)) && out->user[0];
+	return out->magic == RECORD_LEASE_MAGIC && out->version >= 1 &&
+		out->version <= RECORD_VERSION && out->size == sizeof(*out) &&
+		!abi_addr_none(&out->addr) && ipc_str_ok(out->user, sizeof(out->user)) &&
+		out->user[0];
 }

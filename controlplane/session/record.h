@@ -2,7 +2,7 @@
 // What the store holds: fixed layouts with a version, checked on every read. Used by store.c.
 //
 // Host byte order: a store belongs to one machine. Never reorder; a changed layout is a new
-// RECORD_VERSION. Nothing in a record is a usable secret: the cookie is there as its keyed hash,
+// RECORD_VERSION, which grows at the end and reads the ones before. Nothing in a record is a usable secret: the cookie is there as its keyed hash,
 // the DTLS secrets are sealed under a key that lives in the run directory only.
 #pragma once
 
@@ -14,7 +14,9 @@
 #include "dataplane/abi/abi.h"
 #include "dataplane/abi/addr.h"
 
-#define RECORD_VERSION 2u
+#define RECORD_VERSION 3u // 1 and 2 are read as well
+#define RECORD_SESSION_LEN_1 1576u
+#define RECORD_SESSION_LEN_2 1640u
 #define RECORD_SESSION_MAGIC 0x53535350u // "PSSS"
 #define RECORD_LEASE_MAGIC 0x4c535350u // "PSSL"
 
@@ -64,8 +66,14 @@ struct record_session {
 	char hostname[IPC_NAME_LEN];
 	char device_type[IPC_NAME_LEN];
 	char device_platform[IPC_NAME_LEN];
+	// Since version 3.
+	char group[IPC_GROUP_LEN];
+	struct ipc_user_settings settings; // of the authentication server, groups left out
 };
-_Static_assert(sizeof(struct record_session) == 1640, "record_session");
+_Static_assert(sizeof(struct record_session) == 3128, "record_session");
+_Static_assert(offsetof(struct record_session, group) == RECORD_SESSION_LEN_2, "version 2");
+_Static_assert(RECORD_SESSION_LEN_2 - RECORD_SESSION_LEN_1 == 2 * sizeof(struct record_usage),
+	"version 1");
 
 struct record_lease {
 	uint32_t magic;
@@ -77,7 +85,10 @@ struct record_lease {
 };
 _Static_assert(sizeof(struct record_lease) == 160, "record_lease");
 
-// Copy `data` to *out and check every field. False: torn, foreign or of another version.
+// True for the sizes of a store that an earlier version has left: its records can be read.
+bool record_version_known(uint16_t version, uint16_t session_size, uint16_t lease_size);
+// Copy `data` to *out and check every field. False: torn, foreign or of an unknown version. One of
+// an earlier version comes as of the present one, with what it did not have all zero.
 bool record_session_read(const void *data, size_t len, struct record_session *out);
 bool record_lease_read(const void *data, size_t len, struct record_lease *out);
 // Set magic, version and size.

@@ -103,6 +103,22 @@ void session_string_set(struct session *session, enum session_string which, cons
 	session->str[which] = copy;
 }
 
+int session_extra_set(struct session *session, const struct ipc_user_settings *settings) {
+	if (ipc_user_settings_empty(settings)) {
+		free(session->extra);
+		session->extra = NULL;
+		return 0;
+	}
+	if (!session->extra)
+		session->extra = malloc(sizeof(*session->extra));
+	if (!session->extra)
+		return -ENOMEM;
+	*session->extra = *settings;
+	// They are the session's already.
+	memset(session->extra->groups, 0, sizeof(session->extra->groups));
+	return 0;
+}
+
 void session_app_id_set(struct session_mgr *mgr, struct session *session, const uint8_t *app_id) {
 	if (session->has_app_id)
 		LIST_REMOVE(session, by_app_id);
@@ -176,6 +192,7 @@ static void session_free(struct session_mgr *mgr, struct session *session) {
 	mgr->nb_state[session->state]--;
 	for (int i = 0; i < STR_MAX; i++)
 		free(session->str[i]);
+	free(session->extra);
 	explicit_bzero(session, sizeof(*session));
 	free(session);
 }
@@ -344,6 +361,8 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 
 	if (!ipc_str_ok(msg->username, sizeof(msg->username)) || !msg->username[0] ||
 		!ipc_str_ok(msg->groups, sizeof(msg->groups)) ||
+		!ipc_str_ok(msg->group, sizeof(msg->group)) ||
+		!ipc_user_settings_ok(&msg->settings) ||
 		!ipc_str_ok(msg->agent, sizeof(msg->agent)) ||
 		!ipc_str_ok(msg->server_name, sizeof(msg->server_name)))
 		return -EPROTO;
@@ -359,11 +378,13 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 	session->created = session_now();
 	session->expires = session->created + mgr->cfg->auth.cookie_timeout;
 	session_string_set(session, STR_GROUPS, msg->groups);
+	session_string_set(session, STR_GROUP, msg->group);
 	session_string_set(session, STR_AGENT, msg->agent);
 	session_string_set(session, STR_SERVER_NAME, msg->server_name);
 	session_state_set(mgr, session, SESSION_AUTHENTICATED);
 	session_timer_set(mgr, session, TIMER_EXPIRY, session->expires);
-	if (login_store(mgr, session, msg) != 0) {
+	if (session_extra_set(session, &msg->settings) != 0 ||
+		login_store(mgr, session, msg) != 0) {
 		session_delete(mgr, session, "store");
 		goto refuse;
 	}

@@ -25,6 +25,7 @@
 enum session_string {
 	STR_USER,
 	STR_GROUPS,
+	STR_GROUP, // the one of them that counts
 	STR_AGENT,
 	STR_SERVER_NAME,
 	STR_HOSTNAME,
@@ -86,6 +87,7 @@ struct session {
 	uint8_t app_id[IPC_APP_ID_LEN];
 	uint8_t psk_key[IPC_PSK_LEN];
 	uint8_t master_secret[IPC_MASTER_LEN];
+	struct ipc_user_settings *extra; // of the authentication server; NULL: none
 	char *str[STR_MAX]; // never NULL
 };
 
@@ -165,6 +167,8 @@ struct session *session_find_app_id(struct session_mgr *mgr, const uint8_t app_i
 struct session *session_get(struct session_mgr *mgr, struct abi_sid sid);
 void session_app_id_set(struct session_mgr *mgr, struct session *session, const uint8_t *app_id);
 void session_string_set(struct session *session, enum session_string which, const char *text);
+// What the authentication server says of the session, from now on. 0 or -ENOMEM.
+int session_extra_set(struct session *session, const struct ipc_user_settings *settings);
 void session_timer_set(
 	struct session_mgr *mgr, struct session *session, enum session_timer timer, uint64_t due);
 void session_state_set(struct session_mgr *mgr, struct session *session, enum session_state state);

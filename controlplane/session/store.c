@@ -76,6 +76,24 @@ static int status_of(int rc) {
 
 // --- opening ---
 
+// A store of an earlier version is taken over: its records are read as they are, and get the
+// present layout when they are next written.
+static int format_upgrade(
+	MDB_txn *txn, struct store *store, const MDB_val *found, const struct format *want) {
+	MDB_val key = {6, (void *)(uintptr_t) "format"}, value;
+	struct format now = *want, old;
+
+	if (found->mv_size != sizeof(old))
+		return MDB_VERSION_MISMATCH;
+	memcpy(&old, found->mv_data, sizeof(old));
+	if (old.magic != want->magic ||
+		!record_version_known(old.version, old.session_size, old.lease_size))
+		return MDB_VERSION_MISMATCH;
+	log_info("store_upgrade", "file=%s from=%u to=%u", STORE_FILE, old.version, now.version);
+	value = (MDB_val){sizeof(now), &now};
+	return mdb_put(txn, store->meta, &key, &value, 0);
+}
+
 static int format_check(MDB_txn *txn, struct store *store) {
 	struct format want = {FORMAT_MAGIC, RECORD_VERSION, sizeof(struct record_session),
 		sizeof(struct record_lease), 0};
@@ -83,11 +101,11 @@ static int format_check(MDB_txn *txn, struct store *store) {
 	MDB_stat stat;
 	int rc = mdb_get(txn, store->meta, &key, &value);
 
+	if (rc == 0 && value.mv_size == sizeof(want) &&
+		memcmp(value.mv_data, &want, sizeof(want)) == 0)
+		return 0;
 	if (rc == 0)
-		return value.mv_size == sizeof(want) &&
-				memcmp(value.mv_data, &want, sizeof(want)) == 0
-			? 0
-			: MDB_VERSION_MISMATCH;
+		return format_upgrade(txn, store, &value, &want);
 	if (rc != MDB_NOTFOUND)
 		return rc;
 	// Without a format it must be empty: else it is not ours.

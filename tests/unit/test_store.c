@@ -238,6 +238,109 @@ static void test_other_version(void **state) {
 	store_close(store);
 }
 
+// Writes what a program with records of version 1 or 2 has left.
+static void write_old(struct dir *dir, uint16_t version, uint16_t len) {
+	struct {
+		uint32_t magic;
+		uint16_t version, session_size, lease_size, reserved;
+	} format = {0x4b545350u, version, len, sizeof(struct record_lease), 0};
+	const size_t used = offsetof(struct record_session, used);
+	struct record_session record;
+	uint8_t bytes[sizeof(record)];
+	MDB_val key = {6, (void *)(uintptr_t) "format"}, value = {sizeof(format), &format};
+	MDB_val cookie = {IPC_HASH_LEN, record.cookie_hash}, old = {len, bytes};
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi meta, sessions;
+	char path[128];
+
+	make(&record, 7);
+	record.version = version;
+	record.size = len;
+	record.expires = 12345;
+	record.wishes = 3;
+	snprintf(record.device_platform, sizeof(record.device_platform), "linux");
+	memcpy(bytes, &record, sizeof(record));
+	if (version == 1)
+		memmove(bytes + used, bytes + used + 2 * sizeof(struct record_usage), len - used);
+	snprintf(path, sizeof(path), "%s/%s", dir->path, STORE_FILE);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 4);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "meta", MDB_CREATE, &meta), 0);
+	assert_int_equal(mdb_dbi_open(txn, "sessions", MDB_CREATE, &sessions), 0);
+	assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+	assert_int_equal(mdb_put(txn, sessions, &cookie, &old, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+// What an earlier version acknowledged is there, beside what this one writes.
+static void upgrade(struct dir *dir, uint16_t version, uint16_t len) {
+	struct record_session record;
+	struct loaded loaded = {0};
+	struct store *store;
+
+	write_old(dir, version, len);
+	store = open_store(dir, MIB);
+	assert_false(has_aside(dir));
+	assert_int_equal(store_load(store, on_session, on_lease, &loaded), 0);
+	assert_int_equal(loaded.sessions, 1);
+	assert_int_equal(loaded.last.version, RECORD_VERSION);
+	assert_string_equal(loaded.last.user, "user7");
+	assert_int_equal(loaded.last.expires, 12345);
+	assert_int_equal(loaded.last.wishes, 3);
+	assert_int_equal(loaded.last.used.rx_bytes, 0);
+	assert_string_equal(loaded.last.device_platform, "linux");
+	assert_string_equal(loaded.last.group, "");
+	assert_int_equal(loaded.last.settings.set, 0);
+	make(&record, 8);
+	assert_int_equal(store_session_put(store, &record, NULL, NULL), 0);
+	store_commit(store);
+	store_close(store);
+	store = open_store(dir, MIB);
+	assert_false(has_aside(dir));
+	memset(&loaded, 0, sizeof(loaded));
+	assert_int_equal(store_load(store, on_session, on_lease, &loaded), 0);
+	assert_int_equal(loaded.sessions, 2);
+	store_close(store);
+}
+
+static void test_version_1(void **state) {
+	upgrade(*state, 1, RECORD_SESSION_LEN_1);
+}
+
+static void test_version_2(void **state) {
+	upgrade(*state, 2, RECORD_SESSION_LEN_2);
+}
+
+// Settings that no authentication server may say are not believed.
+static void test_bad_settings(void **state) {
+	struct record_session record, out;
+
+	make(&record, 1);
+	record.settings.set = IPC_SET_INNER4;
+	memcpy(&record.settings.inner4, "\0\0\0\0\0\0\0\0\0\0\xff\xff\x0a\x0a\0\x07", 16);
+	record.settings.nb_routes = IPC_USER_ROUTES;
+	assert_true(record_session_read(&record, sizeof(record), &out));
+	assert_memory_equal(&out, &record, sizeof(out));
+	record.settings.nb_routes = IPC_USER_ROUTES + 1;
+	assert_false(record_session_read(&record, sizeof(record), &out));
+	record.settings.nb_routes = 1;
+	record.settings.routes[0].len = 129;
+	assert_false(record_session_read(&record, sizeof(record), &out));
+	record.settings.routes[0].addr = record.settings.inner4;
+	record.settings.routes[0].len = 33; // of an IPv4 address
+	assert_false(record_session_read(&record, sizeof(record), &out));
+	record.settings.routes[0].len = 32;
+	assert_true(record_session_read(&record, sizeof(record), &out));
+	record.settings.set = 1u << 31;
+	assert_false(record_session_read(&record, sizeof(record), &out));
+	record.settings.set = IPC_SET_INNER6; // all zero
+	assert_false(record_session_read(&record, sizeof(record), &out));
+}
+
 static void test_bad_record(void **state) {
 	struct store *store = open_store(*state, MIB);
 	struct record_session record;
@@ -337,6 +440,9 @@ int main(void) {
 		T(test_foreign),
 		T(test_torn),
 		T(test_other_version),
+		T(test_version_1),
+		T(test_version_2),
+		T(test_bad_settings),
 		T(test_bad_record),
 		T(test_full),
 		T(test_generations),
