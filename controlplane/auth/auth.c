@@ -208,7 +208,7 @@ static int auth_message(
 	case IPC_SESSION_CREATED:
 		return logins_created(auth->logins, (const struct ipc_session_created *)msg);
 	default:
-		return 0;
+		return logins_factor_message(auth->logins, msg);
 	}
 }
 
@@ -221,6 +221,7 @@ static void auth_peer_up(struct child *child, struct ipc_chan *peer) {
 	} else if (ipc_chan_peer(peer) == IPC_SESSION) {
 		logins_session_up(auth->logins);
 	}
+	logins_peer_up(auth->logins, ipc_chan_peer(peer));
 }
 
 static void auth_peer_down(struct child *child, enum ipc_role role, unsigned index) {

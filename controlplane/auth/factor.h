@@ -6,10 +6,9 @@
 // ends in factor_done(). All memory of a run is the factor's own (`state`), freed by `end`.
 #pragma once
 
-#include "controlplane/ipc/msg.h"
-#include "yang/config.h"
+#include "controlplane/proc/child.h"
 
-struct login; // login.c
+struct login; // login_int.h
 
 enum factor_result {
 	FACTOR_PASSED,
@@ -18,7 +17,7 @@ enum factor_result {
 	FACTOR_ERROR, // cannot be decided now: `message` is for the log and X-Reason
 };
 
-// The answer of one step. What `message`, `label` and `settings` point to is copied.
+// The answer of one step. What its pointers point to is copied.
 struct factor_outcome {
 	enum factor_result result;
 	const char *message; // NULL: none
@@ -31,24 +30,45 @@ struct factor_outcome {
 // What the user has sent. Wiped by the caller after `step` returned.
 struct factor_input {
 	const struct ipc_login *login; // first request of the login: user, addresses, agent
-	const char *password; // of this form
+	// Of this form; NULL: the factor has not asked yet. The first factor of an alternative gets
+	// that of the first form, wanted or not.
+	const char *password;
 	unsigned round; // 0: the first step of this factor in this login
 };
 
 struct factor {
 	const char *name; // as in the configuration: "radius"
 	enum cfg_factor id;
-	// The first form's password is for this factor (false: it asks in a form of its own).
+	// Behind other factors: a form asks for a password before the first step (false: the factor
+	// asks in a form of its own).
 	bool wants_password;
 	// Once a process; `child` is auth's. 0 or -errno.
 	int (*start)(struct child *child);
 	void (*stop)(struct child *child);
-	// Begins (round 0, *state NULL) or goes on. Calls factor_done() now or later, once.
+	// Begins (round 0, *state NULL) or goes on. Calls factor_done() now or later, once; now: as
+	// the last thing it does.
 	void (*step)(struct login *login, const struct factor_input *input, void **state);
-	// The login is over, or gone while a step runs: no factor_done() any more.
+	// The factor is done with this login, or the login is gone while a step runs: no
+	// factor_done() any more. Called whenever *state is not NULL, and leaves NULL there.
 	void (*end)(struct login *login, void **state);
+	// What other processes send to this factor: the one type of its answers, or 0. Non-zero: the
+	// content is not valid, the sender is ended.
+	enum ipc_type answer;
+	int (*message)(struct child *child, const struct ipc_hdr *msg);
+	// A process has come, or come again; may be NULL.
+	void (*peer_up)(struct child *child, enum ipc_role role);
+	// Seconds that one step may take; NULL: FACTOR_STEP_S.
+	unsigned (*step_s)(const struct cfg *cfg);
 };
 
-// login.c
+#define FACTOR_STEP_S 10u
+#define FACTOR_STEP_MAX_S 60u // an edge waits a little longer
+
+// login_steps.c
 void factor_done(struct login *login, const struct factor_outcome *outcome);
 struct child *login_child(const struct login *login);
+
+// factors.c
+extern const struct factor *const factors[]; // NULL-terminated
+const struct factor *factor_find(enum cfg_factor id);
+extern const struct factor factor_password, factor_otp;

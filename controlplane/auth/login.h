@@ -19,6 +19,11 @@ int logins_connect(struct logins *logins, struct ipc_chan *edge, const struct ip
 // The session process' answer to a new session.
 int logins_created(struct logins *logins, const struct ipc_session_created *msg);
 
+// What a factor asked of another process. Non-zero: the content is not valid.
+int logins_factor_message(struct logins *logins, const struct ipc_hdr *msg);
+
 void logins_session_up(struct logins *logins);
+// Factors may have something to send again.
+void logins_peer_up(struct logins *logins, enum ipc_role role);
 // What this edge asked for is answered to nobody.
 void logins_edge_down(struct logins *logins, unsigned index);

@@ -42,6 +42,7 @@ static void refuse(struct conn *conn, int status) {
 
 static void login_ask(struct conn *conn, struct ipc_login *login) {
 	login->remote = conn->remote;
+	login->local = conn->local;
 	login->remote_port = conn->remote_port;
 	memcpy(login->server_name, conn->server_name, sizeof(login->server_name));
 	conn->owner->counters.logins++;
@@ -49,7 +50,7 @@ static void login_ask(struct conn *conn, struct ipc_login *login) {
 		conn_close(conn, "no memory");
 		return;
 	}
-	conn_step_within(conn, CONN_ASK_TIMEOUT_S);
+	conn_step_within(conn, CONN_LOGIN_TIMEOUT_S);
 	conn_wait(conn, CONN_ASK, 0);
 }
 
@@ -262,7 +263,7 @@ void conn_write(struct conn *conn) {
 
 void conn_logged_in(struct conn *conn, const struct ipc_login_result *msg) {
 	const struct portal_env env = env_of(conn);
-	static const char *const names[] = {"accepted", "denied", "error"};
+	static const char *const names[] = {"accepted", "denied", "error", "form"};
 
 	log_debug("login", "remote=%s result=%s", conn->remote_text, names[msg->status]);
 	portal_login_result(&conn->portal, &env, msg, &conn->out);

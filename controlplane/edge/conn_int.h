@@ -115,6 +115,7 @@ void conn_timeout(struct conn *conn);
 
 // --- conn_ask.c ---
 #define CONN_ASK_TIMEOUT_S 12u // auth gives up after 10
+#define CONN_LOGIN_TIMEOUT_S 62u // auth gives up after 60 at the latest
 // Copies the message, numbers it, sends it to auth (later, when auth is away) and remembers it
 // until conn_answered(). 0 or -ENOMEM.
 int conn_ask(struct conn *conn, enum ipc_type type, const struct ipc_hdr *msg, size_t len);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Text forms of bytes in HTTP: base64 of cookies, hex of ids, percent escapes. Pure functions.
 
+#include <string.h>
+
 #include "encode.h"
 
 // All-ones when lo <= v <= hi, without a branch: what is encoded here are cookies.
@@ -119,6 +121,24 @@ bool hex_decode(uint8_t *out, size_t len, const char *text, size_t text_len) {
 		out[i] = (uint8_t)(hi << 4 | lo);
 	}
 	return true;
+}
+
+static bool is_unreserved(unsigned char c) {
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		(c != '\0' && strchr("-._~", c) != NULL);
+}
+
+void percent_encode(char *out, const char *text) {
+	for (; *text != '\0'; text++) {
+		if (is_unreserved((unsigned char)*text)) {
+			*out++ = *text;
+		} else {
+			*out++ = '%';
+			hex_encode(out, (const uint8_t *)text, 1, true);
+			out += 2;
+		}
+	}
+	*out = '\0';
 }
 
 bool percent_decode(char *out, size_t size, const char *text, size_t len, bool plus) {

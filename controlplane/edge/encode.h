@@ -22,6 +22,8 @@ bool hex_decode(uint8_t *out, size_t len, const char *text, size_t text_len);
 // Value of one hex digit, or -1.
 int hex_digit(char c);
 
+// Writes all but letters, digits and -._~ as %XX (RFC 3986, 2.3). `out` holds 3 * strlen(text) + 1.
+void percent_encode(char *out, const char *text);
 // Undoes %XX, and '+' as a space when `plus`. Writes a NUL-terminated string of at most size - 1
 // bytes. False: does not fit, a broken escape, or a NUL or other control character in the result.
 bool percent_decode(char *out, size_t size, const char *text, size_t len, bool plus);

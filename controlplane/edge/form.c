@@ -8,6 +8,8 @@
 #include "encode.h"
 #include "form.h"
 
+#define ANSWER "secondary_password"
+
 void creds_wipe(struct creds *creds) {
 	explicit_bzero(creds, sizeof(*creds));
 }
@@ -24,11 +26,25 @@ static const struct field fields[] = {
 		offsetof(struct creds, has_username)},
 	{"password", offsetof(struct creds, password), IPC_PASSWORD_LEN,
 		offsetof(struct creds, has_password)},
+	{ANSWER, offsetof(struct creds, answer), IPC_PASSWORD_LEN,
+		offsetof(struct creds, has_answer)},
 	{"group_list", offsetof(struct creds, group), IPC_GROUP_LEN, SIZE_MAX},
 };
 
+bool creds_is_answer(const char *name, size_t len) {
+	if (len < sizeof(ANSWER) - 1 || memcmp(name, ANSWER, sizeof(ANSWER) - 1) != 0)
+		return false;
+	for (size_t i = sizeof(ANSWER) - 1; i < len; i++) {
+		if (name[i] < '0' || name[i] > '9')
+			return false;
+	}
+	return true;
+}
+
 static bool field_set(struct creds *creds, const char *name, size_t name_len, const char *value,
 	size_t value_len) {
+	if (creds_is_answer(name, name_len))
+		name_len = sizeof(ANSWER) - 1;
 	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
 		const struct field *f = &fields[i];
 		char *out = (char *)creds + f->offset;
@@ -64,7 +80,7 @@ int form_parse(struct creds *creds, const char *body, size_t len) {
 		}
 		body = stop < end ? stop + 1 : end;
 	}
-	if (creds->has_username || creds->has_password)
+	if (creds->has_username || creds->has_password || creds->has_answer)
 		creds->kind = CREDS_REPLY;
 	return 0;
 }

@@ -17,15 +17,22 @@ enum creds_kind {
 // Strings are empty when not given. Holds a password: creds_wipe() when done.
 struct creds {
 	enum creds_kind kind;
-	bool has_username, has_password;
+	bool has_username, has_password, has_answer;
 	char username[IPC_USER_LEN];
 	char password[IPC_PASSWORD_LEN];
+	char answer
+		[IPC_PASSWORD_LEN]; // to a further form: secondary_password, with or without a number
 	char group[IPC_GROUP_LEN];
+	char url_group[IPC_GROUP_LEN]; // the path of the group-access element
 };
 
 void creds_wipe(struct creds *creds);
 
-// application/x-www-form-urlencoded: username, password, group_list. Other fields are skipped.
+// True for the name of the field of a further form.
+bool creds_is_answer(const char *name, size_t len);
+
+// application/x-www-form-urlencoded: username, password, secondary_password, group_list. Other
+// fields are skipped.
 // 0, or -EINVAL: a broken escape, a field that is too long or given twice, control characters.
 // On failure nothing is left in *creds.
 int form_parse(struct creds *creds, const char *body, size_t len);

@@ -11,6 +11,7 @@
 #include "xmlauth.h"
 
 #define EPOCH "Thu, 01 Jan 1970 22:00:00 GMT"
+#define NO_CONTEXT "Set-Cookie: webvpncontext=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n"
 
 const char portal_plain_http[] = "HTTP/1.1 400 Bad Request\r\n"
 				 "Content-Type: text/plain\r\n"
@@ -90,19 +91,72 @@ void portal_unavailable(struct portal *portal, const char *reason, struct buf *o
 	buf_printf(out, "X-Reason: %s\r\nContent-Length: 0\r\n\r\n", reason);
 }
 
-static void form_send(
-	struct portal *portal, const struct portal_env *env, const char *message, struct buf *out) {
-	const struct xmlauth_text text = {
+static bool is_open(const uint8_t transaction[IPC_TRANSACTION_LEN]) {
+	static const uint8_t none[IPC_TRANSACTION_LEN];
+
+	return memcmp(transaction, none, sizeof(none)) != 0;
+}
+
+// The group of this name, or (some clients send it instead) with this label. NULL: none.
+static const struct cfg_group *group_find(const struct cfg *cfg, const char *name) {
+	const struct cfg_group *group = cfg_group_find(cfg, name);
+
+	for (size_t i = 0; group == NULL && i < cfg->nb_groups; i++) {
+		if (strcmp(cfg->groups[i].label, name) == 0)
+			group = &cfg->groups[i];
+	}
+	return group;
+}
+
+static void groups_add(
+	const struct portal *portal, const struct cfg *cfg, struct xmlauth_text *text) {
+	if (!cfg->auth.select_group)
+		return;
+	text->groups = cfg->groups;
+	text->nb_groups = cfg->nb_groups;
+	text->group = cfg->auth.default_group;
+	if (portal->url_group[0] != '\0')
+		text->group = portal->url_group;
+	if (group_find(cfg, portal->group) != NULL)
+		text->group = portal->group;
+}
+
+// The transaction goes with the connection and, by a cookie, with a client that comes back on
+// another one.
+static void context_send(
+	const struct portal *portal, const struct portal_env *env, struct buf *out) {
+	char text[BASE64_LEN(IPC_TRANSACTION_LEN) + 1];
+
+	if (!is_open(portal->transaction)) {
+		buf_puts(out, NO_CONTEXT);
+		return;
+	}
+	base64_encode(text, portal->transaction, IPC_TRANSACTION_LEN);
+	buf_printf(out, "Set-Cookie: webvpncontext=%s; Max-Age=%u; path=/; Secure; HttpOnly\r\n",
+		text, env->cfg->auth.timeout);
+	explicit_bzero(text, sizeof(text));
+}
+
+// The first form, or with a label a further one.
+static void form_send(struct portal *portal, const struct portal_env *env, const char *message,
+	const char *label, unsigned round, struct buf *out) {
+	char action[1 + 3 * IPC_GROUP_LEN] = "/auth";
+	struct xmlauth_text text = {
 		.banner = env->cfg->network.pre_login_banner,
 		.message = message,
 		.bare = portal->bare,
+		.action = action,
+		.label = label,
+		.round = round,
 	};
 	struct buf body = {0};
 
+	groups_add(portal, env->cfg, &text);
+	if (portal->url_group[0] != '\0')
+		percent_encode(action + 1, portal->url_group);
 	xmlauth_form(&body, &text);
 	status_line(portal, 200, out);
-	buf_puts(
-		out, "Set-Cookie: webvpncontext=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n");
+	context_send(portal, env, out);
 	body_add(portal, "text/xml", body.data, body.len, out);
 	out->failed |= body.failed;
 	buf_reset(&body);
@@ -111,7 +165,7 @@ static void form_send(
 #define ASK "Please enter your username and password."
 
 static enum portal_todo url_form(const struct request *r, const char *arg) {
-	form_send(r->portal, r->env, ASK, r->out);
+	form_send(r->portal, r->env, ASK, NULL, 0, r->out);
 	return PORTAL_ANSWERED;
 }
 
@@ -119,8 +173,7 @@ static enum portal_todo logged_out(const struct request *r) {
 	r->portal->close = true;
 	status_line(r->portal, 200, r->out);
 	buf_puts(r->out,
-		"Set-Cookie: webvpn=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n"
-		"Set-Cookie: webvpncontext=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n");
+		"Set-Cookie: webvpn=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n" NO_CONTEXT);
 	body_add(r->portal, "text/html", "<html></html>\n", 14, r->out);
 	return PORTAL_ANSWERED;
 }
@@ -129,17 +182,57 @@ static enum portal_todo url_logout(const struct request *r, const char *arg) {
 	return logged_out(r);
 }
 
-static void login_fill(
-	struct ipc_login *login, const struct creds *creds, const struct http_request *req) {
+// The transaction that the request goes on with: its cookie's, else its connection's.
+static void transaction_get(const struct request *r, uint8_t transaction[IPC_TRANSACTION_LEN]) {
+	const char *value;
+	size_t len;
+
+	if (!http_cookie_get(r->http, "webvpncontext", &value, &len) ||
+		!base64_decode(transaction, IPC_TRANSACTION_LEN, value, len))
+		memcpy(transaction, r->portal->transaction, IPC_TRANSACTION_LEN);
+}
+
+static void agent_fill(struct ipc_login *login, const struct http_request *req) {
 	const char *agent = http_header_get(req, "User-Agent");
 	size_t len = agent ? strnlen(agent, IPC_AGENT_LEN - 1) : 0;
 
-	memcpy(login->username, creds->username, sizeof(login->username));
-	memcpy(login->password, creds->password, sizeof(login->password));
-	memcpy(login->group, creds->group, sizeof(login->group));
 	for (size_t i = 0; i < len; i++)
 		login->agent[i] = agent[i] == '\t' ? ' ' : agent[i];
 	login->agent[len] = '\0';
+}
+
+// True: *login is a reply to the first form, or to a further one of an open login.
+static bool login_fill(const struct request *r, const struct creds *creds) {
+	struct ipc_login *login = r->login;
+	const struct portal *portal = r->portal;
+
+	transaction_get(r, login->transaction);
+	if (creds->has_username && creds->username[0] != '\0' && creds->has_password) {
+		memcpy(login->username, creds->username, sizeof(login->username));
+		memcpy(login->password, creds->password, sizeof(login->password));
+		memcpy(login->group, portal->group[0] != '\0' ? portal->group : portal->url_group,
+			sizeof(login->group));
+	} else if (!creds->has_username && is_open(login->transaction)) {
+		memcpy(login->password, creds->has_answer ? creds->answer : creds->password,
+			sizeof(login->password));
+	} else {
+		return false;
+	}
+	agent_fill(login, r->http);
+	return true;
+}
+
+// What the request says of groups. That of the path is there already.
+static void groups_read(struct portal *portal, const struct cfg *cfg, const struct creds *creds) {
+	const struct cfg_group *group = group_find(cfg, creds->group);
+
+	if (group != NULL && strlen(group->name) < sizeof(portal->group))
+		strcpy(portal->group, group->name);
+	else
+		memcpy(portal->group, creds->group, sizeof(portal->group));
+	if (portal->url_group[0] == '\0' && cfg->auth.group_by_url &&
+		cfg_group_find(cfg, creds->url_group) != NULL)
+		memcpy(portal->url_group, creds->url_group, sizeof(portal->url_group));
 }
 
 static int creds_read(struct creds *creds, const struct http_request *req) {
@@ -162,14 +255,13 @@ static enum portal_todo url_login(const struct request *r, const char *arg) {
 		portal_refuse(r->portal, 400, r->out);
 		return PORTAL_ANSWERED;
 	}
-	if (creds.kind == CREDS_LOGOUT) {
+	groups_read(r->portal, r->env->cfg, &creds);
+	if (creds.kind == CREDS_LOGOUT)
 		logged_out(r);
-	} else if (creds.kind == CREDS_REPLY && creds.has_password && creds.username[0] != '\0') {
-		login_fill(r->login, &creds, r->http);
+	else if (creds.kind == CREDS_REPLY && login_fill(r, &creds))
 		todo = PORTAL_LOGIN;
-	} else {
-		form_send(r->portal, r->env, ASK, r->out);
-	}
+	else
+		form_send(r->portal, r->env, ASK, NULL, 0, r->out);
 	creds_wipe(&creds);
 	return todo;
 }
@@ -251,6 +343,24 @@ static const struct url *url_find(const char *path) {
 	return NULL;
 }
 
+// The path of a group stands for "/".
+static const struct url *url_group_find(
+	struct portal *portal, const struct cfg *cfg, const char *path) {
+	size_t len = strlen(path);
+
+	if (!cfg->auth.group_by_url || path[0] != '/')
+		return NULL;
+	if (len > 1 && path[len - 1] == '/')
+		len--;
+	if (!percent_decode(
+		    portal->url_group, sizeof(portal->url_group), path + 1, len - 1, false) ||
+		cfg_group_find(cfg, portal->url_group) == NULL) {
+		portal->url_group[0] = '\0';
+		return NULL;
+	}
+	return &urls[0];
+}
+
 static enum portal_todo method_refuse(const struct request *r, const char *allow) {
 	status_line(r->portal, 405, r->out);
 	buf_printf(r->out, "Allow: %s\r\nContent-Length: 0\r\n\r\n", allow);
@@ -299,6 +409,9 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 	if (req->method == HTTP_M_CONNECT)
 		return tunnel_request(&r);
 	url = url_find(req->path);
+	portal->url_group[0] = '\0';
+	if (url == NULL)
+		url = url_group_find(portal, env->cfg, req->path);
 	if (url == NULL)
 		return not_found(&r);
 	if (req->method == HTTP_M_GET || req->method == HTTP_M_HEAD)
@@ -337,16 +450,18 @@ static void success_send(struct portal *portal, const struct portal_env *env, co
 
 void portal_login_result(struct portal *portal, const struct portal_env *env,
 	const struct ipc_login_result *result, struct buf *out) {
+	explicit_bzero(portal->transaction, sizeof(portal->transaction));
 	switch (result->status) {
 	case IPC_LOGIN_OK:
 		success_send(portal, env, result->cookie, out);
 		break;
+	case IPC_LOGIN_FORM:
+		memcpy(portal->transaction, result->transaction, sizeof(portal->transaction));
+		form_send(portal, env, result->message,
+			result->form == IPC_FORM_ANSWER ? result->label : NULL, result->round, out);
+		break;
 	case IPC_LOGIN_DENIED:
-		portal->tries++;
-		if (portal->close || portal->tries >= env->cfg->auth.password_tries)
-			portal_refuse(portal, 401, out);
-		else
-			form_send(portal, env, "Login failed. " ASK, out);
+		portal_refuse(portal, 401, out);
 		break;
 	default:
 		portal_unavailable(portal, result->reason, out);

@@ -17,7 +17,10 @@ struct portal_env {
 
 // One connection's login. All zero at its start.
 struct portal {
-	uint32_t requests, tries;
+	uint32_t requests;
+	uint8_t transaction[IPC_TRANSACTION_LEN]; // of the login that is open; all zero: none
+	char url_group[IPC_GROUP_LEN]; // that the last path or group-access named
+	char group[IPC_GROUP_LEN]; // chosen in the last request
 	bool bare; // a client of version 3 or older
 	bool head; // the request at hand is a HEAD
 	bool http10;

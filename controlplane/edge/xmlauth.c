@@ -7,10 +7,14 @@
 #include <libxml/tree.h>
 #include <libxml/xmlwriter.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "encode.h"
 #include "xmlauth.h"
+
+#define URL_LEN 1024u
 
 static void wiping_free(void *ptr) {
 	if (ptr == NULL)
@@ -109,24 +113,59 @@ static bool leaf_copy(char *out, size_t size, const xmlNode *node) {
 	return text_ok(out);
 }
 
+// An element that may be there once, even if empty.
+static bool once_copy(bool *seen, char *out, size_t size, const xmlNode *node) {
+	if (*seen || !leaf_copy(out, size, node))
+		return false;
+	*seen = true;
+	return true;
+}
+
+static bool is_answer(const xmlNode *node) {
+	const char *name = (const char *)node->name;
+
+	return node->type == XML_ELEMENT_NODE && creds_is_answer(name, strlen(name));
+}
+
 static bool auth_read(struct creds *creds, const xmlNode *auth) {
 	for (const xmlNode *node = auth->children; node != NULL; node = node->next) {
 		if (is(node, "username")) {
-			if (creds->has_username ||
-				!leaf_copy(creds->username, sizeof(creds->username), node))
+			if (!once_copy(&creds->has_username, creds->username,
+				    sizeof(creds->username), node))
 				return false;
-			creds->has_username = true;
 		} else if (is(node, "password")) {
-			if (creds->has_password ||
-				!leaf_copy(creds->password, sizeof(creds->password), node))
+			if (!once_copy(&creds->has_password, creds->password,
+				    sizeof(creds->password), node))
 				return false;
-			creds->has_password = true;
+		} else if (is_answer(node)) {
+			if (!once_copy(
+				    &creds->has_answer, creds->answer, sizeof(creds->answer), node))
+				return false;
 		} else if (is(node, "group_list") || is(node, "group-select")) {
 			if (!leaf_copy(creds->group, sizeof(creds->group), node))
 				return false;
 		}
 	}
 	return true;
+}
+
+// https://host[:port]/GROUP, with or without more behind it. What is no such URL, or too long to be
+// that of a group, names none.
+static void access_read(struct creds *creds, const xmlNode *node) {
+	char url[URL_LEN] = "";
+	const char *path;
+	size_t len;
+
+	if (!leaf_copy(url, sizeof(url), node))
+		return;
+	path = strstr(url, "://");
+	path = path != NULL ? strchr(path + 3, '/') : NULL;
+	if (path == NULL || creds->url_group[0] != '\0')
+		return;
+	path++;
+	len = strcspn(path, "/?#");
+	if (!percent_decode(creds->url_group, sizeof(creds->url_group), path, len, false))
+		creds->url_group[0] = '\0';
 }
 
 static enum creds_kind kind_of(xmlNode *root) {
@@ -156,6 +195,8 @@ static bool root_read(struct creds *creds, xmlNode *root) {
 		} else if (is(node, "group-select")) {
 			if (!leaf_copy(creds->group, sizeof(creds->group), node))
 				return false;
+		} else if (is(node, "group-access")) {
+			access_read(creds, node);
 		}
 	}
 	return true;
@@ -208,6 +249,56 @@ static void input(xmlTextWriter *writer, const char *type, const char *name, con
 	xmlTextWriterWriteString(writer, X("\n"));
 }
 
+// Clients take the first group for the one that is chosen, or the one marked so: both are it.
+static void group_option(xmlTextWriter *writer, const struct cfg_group *group, bool chosen) {
+	xmlTextWriterStartElement(writer, X("option"));
+	xmlTextWriterWriteAttribute(writer, X("value"), X(group->name));
+	if (chosen)
+		xmlTextWriterWriteAttribute(writer, X("selected"), X("true"));
+	xmlTextWriterWriteString(writer, X(group->label));
+	xmlTextWriterEndElement(writer);
+	xmlTextWriterWriteString(writer, X("\n"));
+}
+
+static bool is_chosen(const struct xmlauth_text *text, const struct cfg_group *group) {
+	return text->group != NULL && strcmp(text->group, group->name) == 0;
+}
+
+static void groups(xmlTextWriter *writer, const struct xmlauth_text *text) {
+	xmlTextWriterStartElement(writer, X("select"));
+	xmlTextWriterWriteAttribute(writer, X("name"), X("group_list"));
+	xmlTextWriterWriteAttribute(writer, X("label"), X("Group:"));
+	xmlTextWriterWriteString(writer, X("\n"));
+	for (size_t i = 0; i < text->nb_groups; i++) {
+		if (is_chosen(text, &text->groups[i]))
+			group_option(writer, &text->groups[i], true);
+	}
+	for (size_t i = 0; i < text->nb_groups; i++) {
+		if (text->groups[i].selectable && !is_chosen(text, &text->groups[i]))
+			group_option(writer, &text->groups[i], false);
+	}
+	xmlTextWriterEndElement(writer);
+	xmlTextWriterWriteString(writer, X("\n"));
+}
+
+static void inputs(xmlTextWriter *writer, const struct xmlauth_text *text) {
+	char name[32];
+
+	if (text->label != NULL) {
+		// With a number where there was a question before, so that a client does not give
+		// the answer to that once more.
+		snprintf(name, sizeof(name),
+			text->round > 0 ? "secondary_password%u" : "secondary_password",
+			text->round + 1);
+		input(writer, "password", name, text->label);
+		return;
+	}
+	input(writer, "text", "username", "Username:");
+	input(writer, "password", "password", "Password:");
+	if (text->nb_groups > 0)
+		groups(writer, text);
+}
+
 static void form_body(xmlTextWriter *writer, const struct xmlauth_text *text) {
 	open_envelope(writer, "auth-request", text->bare);
 	xmlTextWriterStartElement(writer, X("auth"));
@@ -217,10 +308,9 @@ static void form_body(xmlTextWriter *writer, const struct xmlauth_text *text) {
 	element(writer, "message", text->message);
 	xmlTextWriterStartElement(writer, X("form"));
 	xmlTextWriterWriteAttribute(writer, X("method"), X("post"));
-	xmlTextWriterWriteAttribute(writer, X("action"), X("/auth"));
+	xmlTextWriterWriteAttribute(writer, X("action"), X(text->action));
 	xmlTextWriterWriteString(writer, X("\n"));
-	input(writer, "text", "username", "Username:");
-	input(writer, "password", "password", "Password:");
+	inputs(writer, text);
 }
 
 static void success_body(xmlTextWriter *writer, const struct xmlauth_text *text) {

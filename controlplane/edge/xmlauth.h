@@ -4,6 +4,7 @@
 
 #include "buf.h"
 #include "form.h"
+#include "yang/config.h"
 
 // Once, before any other use of libxml2 in the process: memory that it frees is wiped, as it
 // holds passwords. 0 or -ENOMEM.
@@ -19,9 +20,16 @@ struct xmlauth_text {
 	const char *banner;
 	const char *message;
 	bool bare; // no config-auth around it: clients of version 3 and older
+	// Of a form:
+	const char *action; // where it is posted to
+	const char *label; // of the one field of a further form; NULL: username and password
+	unsigned round; // how many questions there were before
+	const struct cfg_group *groups; // to choose from: the selectable ones, and the chosen one
+	size_t nb_groups;
+	const char *group; // chosen; NULL or empty: none
 };
 
-// The form that asks for username and password.
+// The form that asks for username and password, or what `label` says.
 void xmlauth_form(struct buf *out, const struct xmlauth_text *text);
 // The login is complete.
 void xmlauth_success(struct buf *out, const struct xmlauth_text *text);

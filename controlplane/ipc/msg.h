@@ -72,6 +72,8 @@ enum ipc_type {
 	IPC_SESSION_NEW = 96, // auth to session: a login succeeded
 	IPC_SESSION_CREATED, // session to auth
 	IPC_SESSION_CONNECT, // auth to session: CONNECT with the cookie replaced by its hash
+	IPC_OTP_ASK, // auth to session: has this one-time password been used?
+	IPC_OTP_ANSWER,
 	// edge and session
 	IPC_CONNECT_RESULT = 128, // session to edge
 	IPC_STREAM_UP, // edge to session, fd: the TCP socket
@@ -131,6 +133,7 @@ enum ipc_file {
 	IPC_FILE_KEY = 3,
 	IPC_FILE_COOKIE_SECRET = 4, // 32 bytes, made at first start
 	IPC_FILE_STORE_SECRET = 5, // 32 bytes in the run directory, for the session process
+	IPC_FILE_OTP_USERS = 6, // tokens of one-time passwords
 };
 
 struct ipc_file_open {
@@ -247,12 +250,14 @@ struct ipc_user_settings {
 	char groups[IPC_GROUPS_LEN]; // comma separated; empty: none said
 };
 
+// A reply to a form: the first of a login, or a further one of the transaction that it names.
 struct ipc_login {
 	struct ipc_hdr hdr;
-	struct abi_addr remote;
+	struct abi_addr remote, local;
 	uint16_t remote_port; // host order
 	uint16_t reserved[3];
-	char username[IPC_USER_LEN];
+	uint8_t transaction[IPC_TRANSACTION_LEN]; // all zero: none
+	char username[IPC_USER_LEN]; // empty: an answer to a further form
 	char password[IPC_PASSWORD_LEN];
 	char group[IPC_GROUP_LEN];
 	char agent[IPC_AGENT_LEN];
@@ -261,16 +266,27 @@ struct ipc_login {
 
 enum ipc_login_status {
 	IPC_LOGIN_OK = 0,
-	IPC_LOGIN_DENIED = 1, // unknown user, wrong password, locked: all the same
-	IPC_LOGIN_ERROR = 2, // could not be decided now: 503
+	IPC_LOGIN_DENIED = 1, // for good: the transaction is over
+	IPC_LOGIN_ERROR = 2, // could not be decided now: 503; the transaction is over
+	IPC_LOGIN_FORM = 3, // one more form: `message` and what it asks for
+};
+
+enum ipc_form {
+	IPC_FORM_FIRST = 0, // username, password and group
+	IPC_FORM_ANSWER = 1, // one field: `label`
 };
 
 struct ipc_login_result {
 	struct ipc_hdr hdr;
 	uint32_t status; // enum ipc_login_status
+	uint32_t form; // IPC_LOGIN_FORM: enum ipc_form
+	uint32_t round; // IPC_FORM_ANSWER: questions of this factor before
 	uint32_t reserved;
 	uint8_t cookie[IPC_COOKIE_LEN]; // IPC_LOGIN_OK
+	uint8_t transaction[IPC_TRANSACTION_LEN]; // IPC_LOGIN_FORM; all zero: none is open
 	char reason[IPC_REASON_LEN]; // IPC_LOGIN_ERROR: for X-Reason
+	char message[IPC_MESSAGE_LEN]; // IPC_LOGIN_FORM: what the form says
+	char label[IPC_LABEL_LEN]; // IPC_FORM_ANSWER: of its field
 };
 
 struct ipc_radius_ask {
@@ -319,6 +335,25 @@ struct ipc_session_created {
 	// yet: auth asks again.
 	int32_t status;
 	uint32_t reserved;
+};
+
+// What a one-time-password token was last used with: a number that only grows (the counter of
+// HOTP, the time step of TOTP). Asks for it, or takes a higher one.
+struct ipc_otp_ask {
+	struct ipc_hdr hdr;
+	uint8_t token[IPC_HASH_LEN]; // names the token, says nothing about it
+	uint64_t factor;
+	uint32_t take; // 0: only asks
+	uint32_t reserved;
+};
+
+struct ipc_otp_answer {
+	struct ipc_hdr hdr;
+	// 0: taken, and on disk; -ENOENT: asked for, never used; -EEXIST: one as high was taken
+	// before; -EAGAIN not ready yet; -EIO, -ENOSPC, -EROFS: store.
+	int32_t status;
+	uint32_t reserved;
+	uint64_t last; // after this request
 };
 
 #define IPC_WISH_V4 (1u << 0)

@@ -70,6 +70,9 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, SESSION, IPC_SESSION_NEW, ipc_session_new, 0, 0),
 	ROW(SESSION, AUTH, IPC_SESSION_CREATED, ipc_session_created, 0, 0),
 	ROW(AUTH, SESSION, IPC_SESSION_CONNECT, ipc_connect, 0, 0),
+	// The store keeps what one-time passwords were used, so that none is good twice.
+	ROW(AUTH, SESSION, IPC_OTP_ASK, ipc_otp_ask, 0, 0),
+	ROW(SESSION, AUTH, IPC_OTP_ANSWER, ipc_otp_answer, 0, 0),
 
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),

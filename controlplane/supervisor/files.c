@@ -230,6 +230,7 @@ bool files_allowed(enum ipc_role role, enum ipc_file file) {
 	case IPC_FILE_CERTIFICATE:
 	case IPC_FILE_KEY:
 	case IPC_FILE_COOKIE_SECRET:
+	case IPC_FILE_OTP_USERS:
 		return role == IPC_AUTH;
 	case IPC_FILE_STORE_SECRET:
 		return role == IPC_SESSION;
@@ -244,6 +245,9 @@ static int file_path(const struct cfg *cfg, enum ipc_file file, unsigned index, 
 	switch (file) {
 	case IPC_FILE_PASSWORDS:
 		*path = cfg->auth.password_file;
+		return 0;
+	case IPC_FILE_OTP_USERS:
+		*path = cfg->auth.otp.file;
 		return 0;
 	case IPC_FILE_CERTIFICATE:
 	case IPC_FILE_KEY:

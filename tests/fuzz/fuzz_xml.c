@@ -14,9 +14,21 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 	return xmlauth_init();
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	struct creds creds, again;
+// Whatever a name holds, the document that shows it is one.
+static void form_check(const struct xmlauth_text *text) {
 	struct buf out = {0};
+	struct creds again;
+
+	xmlauth_form(&out, text);
+	if (out.failed || xmlauth_parse(&again, (const char *)out.data, out.len) != 0)
+		abort();
+	buf_reset(&out);
+	creds_wipe(&again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	struct cfg_group group = {.selectable = true};
+	struct creds creds;
 
 	if (size > 16384)
 		return 0;
@@ -24,14 +36,20 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		return 0;
 	if (memchr(creds.username, 0, sizeof(creds.username)) == NULL ||
 		memchr(creds.password, 0, sizeof(creds.password)) == NULL ||
-		memchr(creds.group, 0, sizeof(creds.group)) == NULL)
+		memchr(creds.answer, 0, sizeof(creds.answer)) == NULL ||
+		memchr(creds.group, 0, sizeof(creds.group)) == NULL ||
+		memchr(creds.url_group, 0, sizeof(creds.url_group)) == NULL)
 		abort();
-	xmlauth_form(
-		&out, &(struct xmlauth_text){.banner = creds.group, .message = creds.username});
-	// Whatever a name holds, the document that shows it is one.
-	if (out.failed || xmlauth_parse(&again, (const char *)out.data, out.len) != 0)
-		abort();
-	buf_reset(&out);
+	group.name = creds.group;
+	group.label = creds.url_group;
+	form_check(&(struct xmlauth_text){.banner = creds.group,
+		.message = creds.username,
+		.action = creds.url_group,
+		.groups = &group,
+		.nb_groups = 1,
+		.group = creds.url_group});
+	form_check(&(struct xmlauth_text){
+		.message = creds.username, .action = "/auth", .label = creds.answer, .round = 1});
 	creds_wipe(&creds);
 	return 0;
 }

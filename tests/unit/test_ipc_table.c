@@ -67,6 +67,8 @@ static const struct expected expected[] = {
 	{A, N, IPC_SESSION_NEW, sizeof(struct ipc_session_new), 0, 0},
 	{N, A, IPC_SESSION_CREATED, sizeof(struct ipc_session_created), 0, 0},
 	{A, N, IPC_SESSION_CONNECT, sizeof(struct ipc_connect), 0, 0},
+	{A, N, IPC_OTP_ASK, sizeof(struct ipc_otp_ask), 0, 0},
+	{N, A, IPC_OTP_ANSWER, sizeof(struct ipc_otp_answer), 0, 0},
 	{N, E, IPC_CONNECT_RESULT, sizeof(struct ipc_connect_result), 0, 0},
 	{E, N, IPC_STREAM_UP, sizeof(struct ipc_stream_up), 1, 1},
 	{E, N, IPC_DTLS_QUERY, sizeof(struct ipc_dtls_query), 0, 0},

@@ -34,7 +34,7 @@ static struct cfg cfg = {
 	.hostname = "vpn.example.org",
 	.dtls_psk = true,
 	.dtls_legacy = true,
-	.auth = {.password_tries = 3, .requests_per_connection = 16},
+	.auth = {.requests_per_connection = 16, .timeout = 240, .default_group = ""},
 	.network =
 		{
 			.dns = dns,
@@ -225,25 +225,176 @@ static void test_form_login(void **state) {
 	buf_reset(&x.out);
 }
 
-static void test_tries(void **state) {
-	struct ipc_login_result denied = {.status = IPC_LOGIN_DENIED};
-	struct exchange x = {0};
+// Auth's answer to the login at hand.
+static void answered(struct exchange *x, const struct ipc_login_result *result) {
+	buf_reset(&x->out);
+	portal_login_result(&x->portal, &env, result, &x->out);
+	buf_add(&x->out, "", 1);
+	assert_false(x->out.failed);
+}
 
-	for (int i = 0; i < 3; i++) {
-		post(&x, AGENT, REPLY("bob", "wrong"));
-		assert_int_equal(x.todo, PORTAL_LOGIN);
-		buf_reset(&x.out);
-		portal_login_result(&x.portal, &env, &denied, &x.out);
-		buf_add(&x.out, "", 1);
-		if (i < 2) {
-			has(&x, "HTTP/1.1 200 OK");
-			has(&x, "<message>Login failed.");
-			has(&x, "<form");
-			assert_false(x.portal.close);
-		}
-	}
+static const struct ipc_login_result again = {
+	.status = IPC_LOGIN_FORM,
+	.form = IPC_FORM_FIRST,
+	.transaction = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16},
+	.message = "Login failed. Please enter your username and password.",
+};
+#define CONTEXT "webvpncontext=AQIDBAUGBwgJCgsMDQ4PEA=="
+
+// A wrong password: the form again, and a transaction that goes with the connection and by cookie.
+static void test_form_again(void **state) {
+	static const uint8_t none[IPC_TRANSACTION_LEN];
+	struct ipc_login_result denied = {.status = IPC_LOGIN_DENIED};
+	struct exchange x = {0}, other = {0};
+
+	post(&x, AGENT, REPLY("bob", "wrong"));
+	assert_int_equal(x.todo, PORTAL_LOGIN);
+	assert_memory_equal(x.login.transaction, none, sizeof(none));
+	answered(&x, &again);
+	has(&x, "HTTP/1.1 200 OK");
+	has(&x, "Set-Cookie: " CONTEXT "; Max-Age=240; path=/; Secure; HttpOnly\r\n");
+	has(&x, "<message>Login failed. Please enter");
+	has(&x, "name=\"username\"");
+	length_fits(&x);
+	assert_false(x.portal.close);
+	post(&x, AGENT, REPLY("bob", "wrong"));
+	assert_memory_equal(x.login.transaction, again.transaction, sizeof(none));
+	post(&other, "Cookie: " CONTEXT "\r\n", "username=bob&password=pw");
+	assert_int_equal(other.todo, PORTAL_LOGIN);
+	assert_memory_equal(other.login.transaction, again.transaction, sizeof(none));
+	// The cookie of a session is no transaction.
+	post(&other, "Cookie: webvpncontext=AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\r\n",
+		"username=bob&password=pw");
+	assert_memory_equal(other.login.transaction, none, sizeof(none));
+	answered(&x, &denied);
 	has(&x, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
 	assert_true(x.portal.close);
+	assert_memory_equal(x.portal.transaction, none, sizeof(none));
+	buf_reset(&x.out);
+	buf_reset(&other.out);
+}
+
+#define ANSWER(field, text) \
+	"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<config-auth client=\"vpn\" " \
+	"type=\"auth-reply\"><auth><" field ">" text "</" field "></auth></config-auth>"
+
+// A further form has one field; its answer has no username.
+static void test_further_form(void **state) {
+	struct ipc_login_result code = again;
+	struct exchange x = {0};
+
+	code.form = IPC_FORM_ANSWER;
+	strcpy(code.message, "Code <of> your token & nothing else");
+	strcpy(code.label, "Code:");
+	post(&x, AGENT, ANSWER("secondary_password", "123"));
+	assert_int_equal(x.todo, PORTAL_ANSWERED); // to what?
+	has(&x, "name=\"username\"");
+	answered(&x, &code);
+	has(&x, "<message>Code &lt;of&gt; your token &amp; nothing else</message>");
+	has(&x, "<input type=\"password\" name=\"secondary_password\" label=\"Code:\"/>\n</form>");
+	has_not(&x, "username");
+	code.round = 1;
+	answered(&x, &code);
+	has(&x, "name=\"secondary_password2\"");
+	post(&x, AGENT, ANSWER("secondary_password2", "123"));
+	assert_int_equal(x.todo, PORTAL_LOGIN);
+	assert_string_equal(x.login.password, "123");
+	assert_string_equal(x.login.username, "");
+	assert_memory_equal(x.login.transaction, again.transaction, IPC_TRANSACTION_LEN);
+	// openconnect names some fields "password" again; forms do as XML.
+	post(&x, AGENT, ANSWER("password", "456"));
+	assert_int_equal(x.todo, PORTAL_LOGIN);
+	assert_string_equal(x.login.password, "456");
+	post(&x, "", "secondary_password=7%38");
+	assert_int_equal(x.todo, PORTAL_LOGIN);
+	assert_string_equal(x.login.password, "78");
+	// With a username it is the first form again, and an unknown field is none.
+	post(&x, AGENT, REPLY("bob", "pw"));
+	assert_string_equal(x.login.username, "bob");
+	post(&x, AGENT, ANSWER("secondary_passwords", "123"));
+	assert_string_equal(x.login.password, "");
+	post(&x, AGENT,
+		"<config-auth type=\"auth-reply\"><auth><secondary_password>1</secondary_password>"
+		"<secondary_password2>2</secondary_password2></auth></config-auth>");
+	has(&x, "HTTP/1.1 400");
+	buf_reset(&x.out);
+}
+
+static struct cfg_group groups[] = {
+	{.name = "staff", .label = "Staff & co", .selectable = true},
+	{.name = "guests", .label = "guests", .selectable = true},
+	{.name = "own ers", .label = "own ers", .selectable = false},
+};
+
+static void groups_set(bool select, bool by_url) {
+	cfg.groups = groups;
+	cfg.nb_groups = select || by_url ? 3 : 0;
+	cfg.auth.select_group = select;
+	cfg.auth.group_by_url = by_url;
+}
+
+static void test_group_select(void **state) {
+	struct exchange x = {0};
+
+	groups_set(true, false);
+	ask(&x, "GET / HTTP/1.1\r\n" AGENT "\r\n");
+	has(&x,
+		"<select name=\"group_list\" label=\"Group:\">\n"
+		"<option value=\"staff\">Staff &amp; co</option>\n"
+		"<option value=\"guests\">guests</option>\n</select>\n");
+	has_not(&x, "own ers");
+	// The one asked for comes first, and is marked.
+	post(&x, AGENT,
+		"<config-auth type=\"init\"><group-select>guests</group-select></config-auth>");
+	has(&x,
+		"<option value=\"guests\" selected=\"true\">guests</option>\n"
+		"<option value=\"staff\">");
+	post(&x, AGENT, REPLY("bob", "pw"));
+	assert_string_equal(x.login.group, "staff");
+	// By its label, and without one.
+	post(&x, "", "username=bob&password=pw&group_list=Staff+%26+co");
+	assert_string_equal(x.login.group, "staff");
+	post(&x, "", "username=bob&password=pw");
+	assert_string_equal(x.login.group, "");
+	// The further forms do not ask again.
+	answered(&x, &again);
+	has(&x, "<select");
+	groups_set(false, false);
+	buf_reset(&x.out);
+}
+
+static void test_group_by_url(void **state) {
+	struct exchange x = {0};
+
+	ask(&x, "GET /staff HTTP/1.1\r\n" AGENT "\r\n");
+	has(&x, "HTTP/1.1 404");
+	groups_set(false, true);
+	ask(&x, "GET /staff HTTP/1.1\r\n" AGENT "\r\n");
+	has(&x, "<form method=\"post\" action=\"/staff\">");
+	has_not(&x, "<select");
+	ask(&x, "GET /strangers HTTP/1.1\r\n" AGENT "\r\n");
+	has(&x, "HTTP/1.1 404");
+	ask(&x, "GET /own%20ers/?a HTTP/1.1\r\n" AGENT "\r\n");
+	has(&x, "<form method=\"post\" action=\"/own%20ers\">");
+	ask(&x, "POST /staff HTTP/1.1\r\nContent-Length: 24\r\n\r\nusername=bob&password=pw");
+	assert_int_equal(x.todo, PORTAL_LOGIN);
+	assert_string_equal(x.login.group, "staff");
+	answered(&x, &again);
+	has(&x, "action=\"/staff\"");
+	// What the user chose counts more than the path.
+	ask(&x,
+		"POST /staff HTTP/1.1\r\nContent-Length: 42\r\n\r\n"
+		"username=bob&password=pw&group_list=guests");
+	assert_string_equal(x.login.group, "guests");
+	post(&x, AGENT,
+		"<config-auth type=\"init\"><group-access>https://[::1]:443/own%20ers</group-access>"
+		"</config-auth>");
+	has(&x, "action=\"/own%20ers\"");
+	post(&x, AGENT,
+		"<config-auth type=\"init\"><group-access>https://x/nobody</group-access>"
+		"</config-auth>");
+	has(&x, "action=\"/auth\"");
+	groups_set(false, false);
 	buf_reset(&x.out);
 }
 
@@ -503,7 +654,10 @@ int main(void) {
 		cmocka_unit_test(test_xml_login),
 		cmocka_unit_test(test_xml_hostile),
 		cmocka_unit_test(test_form_login),
-		cmocka_unit_test(test_tries),
+		cmocka_unit_test(test_form_again),
+		cmocka_unit_test(test_further_form),
+		cmocka_unit_test(test_group_select),
+		cmocka_unit_test(test_group_by_url),
 		cmocka_unit_test(test_login_error),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_urls),

@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The way of a login through alternatives (any will do) of factors (all are needed, in order);
+// called by login.c and, when they have decided, by the factors.
+//
+// The first form's password is given to the first factor of each alternative in turn. The first
+// alternative whose factors pass, up to one that has to ask the user something, is the one that
+// counts: from then on there is no other. So a user who has no token enters by an alternative
+// without one, and nobody learns which factor of which alternative said no.
+
+#include <stdio.h>
+#include <string.h>
+
+#include "controlplane/proc/log.h"
+#include "login_int.h"
+
+#define FAILED "Login failed. "
+
+struct child *login_child(const struct login *login) {
+	return login->owner->child;
+}
+
+static const struct factor *factor_at_hand(const struct login *login) {
+	const struct login_attempt *at = &login->at;
+
+	return factor_find((enum cfg_factor)at->alternatives[at->alternative][at->place]);
+}
+
+void login_factor_end(struct login *login) {
+	struct login_attempt *at = &login->at;
+
+	if (at->state != NULL)
+		factor_at_hand(login)->end(login, &at->state);
+}
+
+static uint32_t bit(enum cfg_factor id) {
+	return 1u << id;
+}
+
+// --- an attempt came to nothing ---
+
+static void form_first(struct login *login) {
+	char message[IPC_MESSAGE_LEN];
+
+	snprintf(message, sizeof(message), FAILED LOGIN_ASK);
+	login_park(login, IPC_FORM_FIRST, message, NULL);
+}
+
+static void factor_begin(struct login *login);
+
+// A wrong password, code or group: counted, whichever it was. The user may go on with the factor
+// that was asked for last; where that was the first form, or was right, with the first form.
+static void attempt_failed(struct login *login, bool from_start) {
+	struct login_attempt *at = &login->at;
+
+	login->tries++;
+	if (login->tries >= child_cfg(login_child(login))->auth.password_tries) {
+		login_end(login, IPC_LOGIN_DENIED, at->why, NULL);
+		return;
+	}
+	login_refused_log(&login->asked, at->why);
+	if (from_start || !at->committed || at->place == 0) {
+		at->committed = false;
+		form_first(login);
+	} else {
+		factor_begin(login);
+	}
+}
+
+// --- all factors have passed ---
+
+static void attempt_passed(struct login *login) {
+	const struct cfg *cfg = child_cfg(login_child(login));
+	struct login_attempt *at = &login->at;
+
+	login_groups_add(at->groups, at->settings.groups);
+	if (login_group_choose(
+		    at->groups, login->asked.group, cfg->auth.default_group, login->group)) {
+		login_session_begin(login);
+	} else {
+		at->why = "not in the group asked for";
+		attempt_failed(login, true);
+	}
+}
+
+// --- one factor ---
+
+static void factor_step(struct login *login, const char *password) {
+	const struct factor *factor = factor_at_hand(login);
+	const struct cfg *cfg = child_cfg(login_child(login));
+	const struct factor_input input = {
+		.login = &login->asked,
+		.password = password,
+		.round = login->at.round++,
+	};
+	unsigned seconds = factor->step_s != NULL ? factor->step_s(cfg) : FACTOR_STEP_S;
+
+	login->state = LOGIN_STEP;
+	login_within(login, seconds < FACTOR_STEP_MAX_S ? seconds : FACTOR_STEP_MAX_S);
+	factor->step(login, &input, &login->at.state);
+}
+
+static void ask(struct login *login, const char *message, const char *label) {
+	char text[IPC_MESSAGE_LEN];
+
+	// A wrong answer brings the same form: say why it is there again.
+	if (login->at.committed && login->at.round <= 1 && login->at.why != NULL) {
+		snprintf(text, sizeof(text), FAILED "%s", message);
+		message = text;
+	}
+	if (login->rounds++ >= LOGIN_ROUNDS_MAX) {
+		login_end(login, IPC_LOGIN_DENIED, "too many forms", NULL);
+		return;
+	}
+	login->at.committed = true;
+	login->at.why = NULL;
+	login_park(login, IPC_FORM_ANSWER, message, label);
+}
+
+// The factor at hand, from its start.
+static void factor_begin(struct login *login) {
+	struct login_attempt *at = &login->at;
+	const struct factor *factor = factor_at_hand(login);
+
+	at->round = 0;
+	if (factor == NULL) { // the configuration lets none through that is not there
+		at->why = "no such factor";
+		attempt_failed(login, true);
+	} else if (at->place == 0) {
+		factor_step(login, login->asked.password);
+	} else if (factor->wants_password) {
+		ask(login, "Please enter your password.", NULL);
+	} else {
+		factor_step(login, NULL);
+	}
+}
+
+// The next alternative whose first factor has not failed in this attempt, from the one at hand on.
+static void alternative_begin(struct login *login) {
+	struct login_attempt *at = &login->at;
+
+	if (at->alternative < at->nb_alternatives) {
+		at->place = 0;
+		if ((at->passed & bit(at->alternatives[at->alternative][0])) != 0)
+			factor_done(login, &(struct factor_outcome){.result = FACTOR_PASSED});
+		else
+			factor_begin(login);
+	} else if (at->undecided) {
+		login_end(login, IPC_LOGIN_ERROR, at->error, at->why);
+	} else {
+		attempt_failed(login, true);
+	}
+}
+
+static void passed(struct login *login, const struct factor_outcome *outcome) {
+	struct login_attempt *at = &login->at;
+	const uint8_t *places = at->alternatives[at->alternative];
+
+	at->passed |= bit(places[at->place]);
+	if (outcome->groups != NULL)
+		login_groups_add(at->groups, outcome->groups);
+	if (outcome->settings != NULL)
+		at->settings = *outcome->settings;
+	do
+		at->place++;
+	while (at->place < CFG_FACTORS_MAX && places[at->place] != 0 &&
+		(at->passed & bit(places[at->place])) != 0);
+	if (at->place == CFG_FACTORS_MAX || places[at->place] == 0)
+		attempt_passed(login);
+	else
+		factor_begin(login);
+}
+
+static void failed(struct login *login, const struct factor_outcome *outcome) {
+	struct login_attempt *at = &login->at;
+
+	at->why = outcome->why != NULL ? outcome->why : "wrong password";
+	if (at->committed) {
+		attempt_failed(login, false);
+		return;
+	}
+	at->alternative++;
+	alternative_begin(login);
+}
+
+static void undecided(struct login *login, const struct factor_outcome *outcome) {
+	struct login_attempt *at = &login->at;
+
+	at->undecided = true;
+	at->why = outcome->why;
+	snprintf(at->error, sizeof(at->error), "%s",
+		outcome->message != NULL ? outcome->message : "Server busy");
+	if (at->committed) {
+		login_end(login, IPC_LOGIN_ERROR, at->error, at->why);
+		return;
+	}
+	at->alternative++;
+	alternative_begin(login);
+}
+
+void factor_done(struct login *login, const struct factor_outcome *outcome) {
+	const char *label = outcome->label != NULL ? outcome->label : "Password:";
+
+	if (outcome->result == FACTOR_ASK) {
+		ask(login, outcome->message != NULL ? outcome->message : "", label);
+		return;
+	}
+	login_factor_end(login);
+	if (outcome->result == FACTOR_PASSED)
+		passed(login, outcome);
+	else if (outcome->result == FACTOR_FAILED)
+		failed(login, outcome);
+	else
+		undecided(login, outcome);
+}
+
+// --- from the client ---
+
+// The alternatives as they are now: a reload in the middle of a login changes nothing for it.
+static void alternatives_copy(struct login *login) {
+	const struct cfg *cfg = child_cfg(login_child(login));
+	struct login_attempt *at = &login->at;
+	const struct cfg_alternative *from;
+	size_t count;
+
+	from = cfg_alternatives(cfg, cfg_vhost_find(cfg, login->asked.server_name), &count);
+	for (size_t i = 0; i < count && i < LOGIN_ALTERNATIVES_MAX; i++, from++) {
+		for (size_t j = 0; j < from->nb_factors && j < CFG_FACTORS_MAX; j++)
+			at->alternatives[i][j] = (uint8_t)from->factors[j];
+		at->nb_alternatives++;
+	}
+}
+
+void login_attempt_begin(struct login *login) {
+	login_factor_end(login);
+	explicit_bzero(&login->at, sizeof(login->at));
+	alternatives_copy(login);
+	alternative_begin(login);
+}
+
+void login_attempt_answer(struct login *login) {
+	struct login_attempt *at = &login->at;
+
+	if (!at->committed) {
+		login_park(login, IPC_FORM_FIRST, LOGIN_ASK, NULL);
+		return;
+	}
+	factor_step(login, login->asked.password);
+}
