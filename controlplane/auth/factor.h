@@ -24,7 +24,7 @@ struct factor_outcome {
 	const char *label; // FACTOR_ASK: of the field; NULL: "Password:"
 	const char *groups; // FACTOR_PASSED: comma separated, or NULL
 	const struct ipc_user_settings *settings; // FACTOR_PASSED, or NULL
-	const char *why; // for the log alone, or NULL
+	const char *why; // for the log alone: a literal, or NULL
 };
 
 // What the user has sent. Wiped by the caller after `step` returned.

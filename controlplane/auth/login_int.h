@@ -35,6 +35,7 @@ struct login_attempt {
 	bool committed; // a further form was sent: no other alternative any more
 	bool undecided; // a factor said FACTOR_ERROR
 	char error[IPC_REASON_LEN]; // its message
+	const char *error_why; // for the log; a literal, or NULL
 	const char *why; // of the last failure; a literal
 	char groups[IPC_GROUPS_LEN];
 	struct ipc_user_settings settings;

@@ -145,21 +145,17 @@ static void alternative_begin(struct login *login) {
 		else
 			factor_begin(login);
 	} else if (at->undecided) {
-		login_end(login, IPC_LOGIN_ERROR, at->error, at->why);
+		login_end(login, IPC_LOGIN_ERROR, at->error, at->error_why);
 	} else {
 		attempt_failed(login, true);
 	}
 }
 
-static void passed(struct login *login, const struct factor_outcome *outcome) {
+static void passed(struct login *login) {
 	struct login_attempt *at = &login->at;
 	const uint8_t *places = at->alternatives[at->alternative];
 
 	at->passed |= bit(places[at->place]);
-	if (outcome->groups != NULL)
-		login_groups_add(at->groups, outcome->groups);
-	if (outcome->settings != NULL)
-		at->settings = *outcome->settings;
 	do
 		at->place++;
 	while (at->place < CFG_FACTORS_MAX && places[at->place] != 0 &&
@@ -170,10 +166,9 @@ static void passed(struct login *login, const struct factor_outcome *outcome) {
 		factor_begin(login);
 }
 
-static void failed(struct login *login, const struct factor_outcome *outcome) {
+static void failed(struct login *login) {
 	struct login_attempt *at = &login->at;
 
-	at->why = outcome->why != NULL ? outcome->why : "wrong password";
 	if (at->committed) {
 		attempt_failed(login, false);
 		return;
@@ -182,35 +177,49 @@ static void failed(struct login *login, const struct factor_outcome *outcome) {
 	alternative_begin(login);
 }
 
-static void undecided(struct login *login, const struct factor_outcome *outcome) {
+static void undecided(struct login *login) {
 	struct login_attempt *at = &login->at;
 
 	at->undecided = true;
-	at->why = outcome->why;
-	snprintf(at->error, sizeof(at->error), "%s",
-		outcome->message != NULL ? outcome->message : "Server busy");
 	if (at->committed) {
-		login_end(login, IPC_LOGIN_ERROR, at->error, at->why);
+		login_end(login, IPC_LOGIN_ERROR, at->error, at->error_why);
 		return;
 	}
 	at->alternative++;
 	alternative_begin(login);
 }
 
-void factor_done(struct login *login, const struct factor_outcome *outcome) {
-	const char *label = outcome->label != NULL ? outcome->label : "Password:";
+// What the outcome says may belong to the factor's state.
+static void outcome_copy(struct login_attempt *at, const struct factor_outcome *outcome) {
+	if (outcome->result == FACTOR_PASSED && outcome->groups != NULL)
+		login_groups_add(at->groups, outcome->groups);
+	if (outcome->result == FACTOR_PASSED && outcome->settings != NULL)
+		at->settings = *outcome->settings;
+	if (outcome->result == FACTOR_FAILED)
+		at->why = outcome->why != NULL ? outcome->why : "wrong password";
+	if (outcome->result == FACTOR_ERROR) {
+		at->error_why = outcome->why;
+		snprintf(at->error, sizeof(at->error), "%s",
+			outcome->message != NULL ? outcome->message : "Server busy");
+	}
+}
 
-	if (outcome->result == FACTOR_ASK) {
-		ask(login, outcome->message != NULL ? outcome->message : "", label);
+void factor_done(struct login *login, const struct factor_outcome *outcome) {
+	enum factor_result result = outcome->result;
+
+	if (result == FACTOR_ASK) {
+		ask(login, outcome->message != NULL ? outcome->message : "",
+			outcome->label != NULL ? outcome->label : "Password:");
 		return;
 	}
+	outcome_copy(&login->at, outcome);
 	login_factor_end(login);
-	if (outcome->result == FACTOR_PASSED)
-		passed(login, outcome);
-	else if (outcome->result == FACTOR_FAILED)
-		failed(login, outcome);
+	if (result == FACTOR_PASSED)
+		passed(login);
+	else if (result == FACTOR_FAILED)
+		failed(login);
 	else
-		undecided(login, outcome);
+		undecided(login);
 }
 
 // --- from the client ---
