@@ -10,6 +10,7 @@
 
 #include "controlplane/proc/child.h"
 #include "controlplane/proc/log.h"
+#include "controlplane/session/otp_store.h"
 #include "controlplane/session/sessions.h"
 
 #define RECORD_BYTES 8192u // of the file for each session, copies on write and leases included
@@ -17,6 +18,7 @@
 struct role {
 	struct child *child;
 	struct store *store; // until the manager has it
+	struct otp_store *otp;
 	struct session_mgr *mgr;
 	bool has_secret;
 };
@@ -70,6 +72,10 @@ static void role_state_dir(struct child *child, int fd) {
 		sessions = ABI_SESSIONS_MAX;
 	ret = role ? store_open(&role->store, fd, (size_t)sessions * RECORD_BYTES, &hooks)
 		   : -ENOMEM;
+	if (ret == 0) {
+		role->otp = otp_store_open(fd);
+		ret = role->otp ? 0 : -ENOMEM;
+	}
 	if (ret != 0) {
 		log_error("state_dir", "error=%s", log_value(strerror(-ret)));
 		child_exit(child, EXIT_FAILURE);
@@ -110,6 +116,10 @@ static void on_secret(struct child *child, int fd, void *arg) {
 	session_held_run(role->mgr);
 }
 
+static void role_otp_send(struct ipc_otp_answer *msg, void *arg) {
+	role_send(IPC_AUTH, 0, IPC_OTP_ANSWER, &msg->hdr, sizeof(*msg), arg);
+}
+
 static int role_start(struct child *child) {
 	struct role *role = role_get(child);
 	struct session_mgr_opts opts = {
@@ -125,7 +135,7 @@ static int role_start(struct child *child) {
 		return -ENOENT;
 	}
 	role->mgr = session_mgr_new(&opts);
-	if (!role->mgr)
+	if (!role->mgr || otp_store_start(role->otp, opts.base, role_otp_send, role) != 0)
 		return -ENOMEM;
 	return child_file_open(child, IPC_FILE_STORE_SECRET, 0, on_secret, role);
 }
@@ -158,6 +168,9 @@ static int role_message(
 	switch (msg->type) {
 	case IPC_SESSION_NEW:
 		return session_login(mgr, (const struct ipc_session_new *)msg);
+	case IPC_OTP_ASK:
+		otp_store_ask(role->otp, (const struct ipc_otp_ask *)msg);
+		return 0;
 	case IPC_SESSION_CONNECT:
 		return session_connect(mgr, (const struct ipc_connect *)msg);
 	case IPC_STREAM_UP:
@@ -208,6 +221,7 @@ static void role_stop(struct child *child) {
 		// Sessions stay: in the store, and in the dataplane.
 		session_mgr_free(role->mgr);
 		store_close(role->store);
+		otp_store_close(role->otp);
 		free(role);
 		child_data_set(child, NULL);
 	}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Which one-time passwords were used, in LMDB: a number a token that only grows; called by role.c.
+
+#include "controlplane/session/otp_store.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <lmdb.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controlplane/proc/log.h"
+
+#define FORMAT "penstock otp 1"
+#define MAP_BYTES ((size_t)128 << 20) // about a million tokens
+#define WAITING_MAX 4096u
+
+// The value of a token. `req` is that of the question that took it: asked once more, because the
+// answer was lost, it is answered as before.
+struct record {
+	uint64_t last, req;
+};
+_Static_assert(sizeof(struct record) == 16, "otp record");
+
+struct otp_store {
+	MDB_env *env; // NULL: cannot be used
+	MDB_dbi tokens;
+	struct event *commit;
+	void (*send)(struct ipc_otp_answer *msg, void *arg);
+	void *arg;
+	unsigned nb_waiting;
+	struct ipc_otp_ask waiting[WAITING_MAX];
+	struct ipc_otp_answer answers[WAITING_MAX];
+};
+
+static int status_of(int rc) {
+	if (rc == 0)
+		return 0;
+	if (rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT || rc == EFBIG)
+		return -ENOSPC;
+	return rc == EROFS || rc == EACCES || rc == EPERM ? -EROFS : -EIO;
+}
+
+// --- opening ---
+
+static int format_check(MDB_txn *txn, MDB_dbi meta) {
+	MDB_val key = {6, (void *)(uintptr_t) "format"}, value;
+	MDB_val want = {sizeof(FORMAT), (void *)(uintptr_t)FORMAT};
+	int rc = mdb_get(txn, meta, &key, &value);
+
+	if (rc == MDB_NOTFOUND)
+		return mdb_put(txn, meta, &key, &want, 0);
+	if (rc == 0 && (value.mv_size != want.mv_size ||
+			       memcmp(value.mv_data, want.mv_data, want.mv_size) != 0))
+		return MDB_VERSION_MISMATCH;
+	return rc;
+}
+
+static int tables_open(struct otp_store *store) {
+	MDB_txn *txn;
+	MDB_dbi meta;
+	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+
+	if (rc != 0)
+		return rc;
+	rc = mdb_dbi_open(txn, "meta", MDB_CREATE, &meta);
+	if (rc == 0)
+		rc = format_check(txn, meta);
+	if (rc == 0)
+		rc = mdb_dbi_open(txn, "tokens", MDB_CREATE, &store->tokens);
+	if (rc == 0)
+		return mdb_txn_commit(txn);
+	mdb_txn_abort(txn);
+	return rc;
+}
+
+static int env_open(struct otp_store *store, int dir_fd) {
+	int rc;
+
+	// LMDB takes a path, and in the sandbox there is neither /proc nor any other directory.
+	if (fchdir(dir_fd) < 0)
+		return errno;
+	rc = mdb_env_create(&store->env);
+	if (rc != 0)
+		return rc;
+	mdb_env_set_maxdbs(store->env, 2);
+	mdb_env_set_mapsize(store->env, MAP_BYTES);
+	rc = mdb_env_open(store->env, OTP_STORE_FILE, MDB_NOSUBDIR, 0600);
+	return rc != 0 ? rc : tables_open(store);
+}
+
+struct otp_store *otp_store_open(int dir_fd) {
+	struct otp_store *store = calloc(1, sizeof(*store));
+	int rc;
+
+	if (store == NULL)
+		return NULL;
+	rc = env_open(store, dir_fd);
+	if (rc == 0)
+		return store;
+	log_error("otp_store_open", "file=%s error=%s text=%s", OTP_STORE_FILE,
+		log_value(mdb_strerror(rc)),
+		"\"no one-time password is good; removed, the file begins anew\"");
+	if (store->env != NULL)
+		mdb_env_close(store->env);
+	store->env = NULL;
+	return store;
+}
+
+void otp_store_close(struct otp_store *store) {
+	if (store == NULL)
+		return;
+	if (store->commit != NULL)
+		event_free(store->commit);
+	if (store->env != NULL)
+		mdb_env_close(store->env);
+	free(store);
+}
+
+// --- questions ---
+
+// One question within a transaction: LMDB's error, or 0 and *answer.
+static int decide(struct otp_store *store, MDB_txn *txn, const struct ipc_otp_ask *ask,
+	struct ipc_otp_answer *answer) {
+	MDB_val key = {sizeof(ask->token), (void *)(uintptr_t)ask->token}, value;
+	struct record record = {0};
+	int rc = mdb_get(txn, store->tokens, &key, &value);
+
+	if (rc != 0 && rc != MDB_NOTFOUND)
+		return rc;
+	if (rc == 0 && value.mv_size != sizeof(record))
+		return MDB_CORRUPTED;
+	if (rc == 0)
+		memcpy(&record, value.mv_data, sizeof(record));
+	answer->last = record.last;
+	answer->status = 0;
+	if (!ask->take) {
+		answer->status = rc == MDB_NOTFOUND ? -ENOENT : 0;
+		return 0;
+	}
+	if (rc == 0 && ask->factor <= record.last) {
+		if (ask->factor != record.last || ask->hdr.req != record.req)
+			answer->status = -EEXIST;
+		return 0;
+	}
+	record = (struct record){ask->factor, ask->hdr.req};
+	answer->last = ask->factor;
+	value = (MDB_val){sizeof(record), &record};
+	return mdb_put(txn, store->tokens, &key, &value, 0);
+}
+
+static int decide_all(struct otp_store *store) {
+	MDB_txn *txn;
+	int rc;
+
+	if (store->env == NULL)
+		return -EIO;
+	rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	if (rc != 0)
+		return status_of(rc);
+	for (unsigned i = 0; i < store->nb_waiting && rc == 0; i++)
+		rc = decide(store, txn, &store->waiting[i], &store->answers[i]);
+	if (rc == 0)
+		return status_of(mdb_txn_commit(txn));
+	mdb_txn_abort(txn);
+	return status_of(rc);
+}
+
+static void on_commit(evutil_socket_t fd, short what, void *arg) {
+	struct otp_store *store = arg;
+	unsigned count = store->nb_waiting;
+	int status = decide_all(store);
+
+	if (status != 0)
+		log_error("otp_store", "questions=%u error=%s", count,
+			log_value(strerror(-status)));
+	store->nb_waiting = 0;
+	for (unsigned i = 0; i < count; i++) {
+		struct ipc_otp_answer *answer = &store->answers[i];
+
+		answer->hdr.req = store->waiting[i].hdr.req;
+		if (status != 0)
+			answer->status = status;
+		store->send(answer, store->arg);
+	}
+}
+
+int otp_store_start(struct otp_store *store, struct event_base *base,
+	void (*send)(struct ipc_otp_answer *msg, void *arg), void *arg) {
+	store->send = send;
+	store->arg = arg;
+	store->commit = event_new(base, -1, 0, on_commit, store);
+	return store->commit != NULL ? 0 : -ENOMEM;
+}
+
+void otp_store_ask(struct otp_store *store, const struct ipc_otp_ask *msg) {
+	struct ipc_otp_answer busy = {.hdr.req = msg->hdr.req, .status = -EAGAIN};
+
+	if (store->nb_waiting == WAITING_MAX) {
+		store->send(&busy, store->arg);
+		return;
+	}
+	store->waiting[store->nb_waiting++] = *msg;
+	event_active(store->commit, EV_TIMEOUT, 0);
+}
