@@ -47,9 +47,9 @@ static struct child *self;
 static void done(struct otp_step *step, enum factor_result result, const char *why) {
 	factor_done(step->login,
 		&(struct factor_outcome){.result = result,
-			.message = result == FACTOR_ASK		? ASK
-				: result == FACTOR_ERROR	? "Server error"
-								: NULL,
+			.message = result == FACTOR_ASK	 ? ASK
+				: result == FACTOR_ERROR ? "Server error"
+							 : NULL,
 			.label = "Code:",
 			.why = why});
 }
@@ -97,8 +97,7 @@ static void on_last(struct otp_step *step, const uint64_t *last) {
 		ask(step, true, factor);
 		return;
 	}
-	step->used |= last != NULL &&
-		otp_token_check(token, step->text_secret, NULL, now, &factor);
+	step->used |= last != NULL && otp_token_check(token, step->text_secret, NULL, now, &factor);
 	step->at++;
 	token_begin(step);
 }
@@ -226,10 +225,8 @@ static int otp_load(void *arg, const char *text, size_t len) {
 }
 
 static int otp_start(struct child *child) {
-	file = (struct reread){.child = child,
-		.file = IPC_FILE_OTP_USERS,
-		.max = OTP_FILE_MAX,
-		.load = otp_load};
+	file = (struct reread){
+		.child = child, .file = IPC_FILE_OTP_USERS, .max = OTP_FILE_MAX, .load = otp_load};
 	self = child;
 	decoy = (struct otp_token){.totp = true, .step_s = 30, .digits = 6, .key_len = 20};
 	if (oath_init() != OATH_OK ||

@@ -16,7 +16,13 @@
 #define STEP_MAX_S 3600ul
 #define DRIFT_MAX 1000000ll
 
-enum field { F_TYPE, F_USER, F_PIN, F_KEY, F_COUNTER };
+enum field {
+	F_TYPE,
+	F_USER,
+	F_PIN,
+	F_KEY,
+	F_COUNTER
+};
 
 struct line {
 	const char *field[FIELDS];
@@ -138,9 +144,9 @@ static int line_compare(const void *a, const void *b) {
 	const struct line *x = a, *y = b;
 	int order = strcmp(x->field[F_USER], y->field[F_USER]);
 
-	return order != 0 ? order
-			  : (x->field[F_USER] > y->field[F_USER]) -
-					(x->field[F_USER] < y->field[F_USER]);
+	return order != 0
+		? order
+		: (x->field[F_USER] > y->field[F_USER]) - (x->field[F_USER] < y->field[F_USER]);
 }
 
 static void line_take(struct otp_db *db, char *text, size_t len, size_t *bad) {

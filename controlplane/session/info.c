@@ -18,6 +18,7 @@ static void info_fill(struct session_mgr *mgr, struct session *session, struct s
 		.state = session->state,
 		.user = session->str[STR_USER],
 		.groups = session->str[STR_GROUPS],
+		.group = session->str[STR_GROUP],
 		.agent = session->str[STR_AGENT],
 		.server_name = session->str[STR_SERVER_NAME],
 		.hostname = session->str[STR_HOSTNAME],

@@ -51,8 +51,9 @@ static int format_check(MDB_txn *txn, MDB_dbi meta) {
 
 	if (rc == MDB_NOTFOUND)
 		return mdb_put(txn, meta, &key, &want, 0);
-	if (rc == 0 && (value.mv_size != want.mv_size ||
-			       memcmp(value.mv_data, want.mv_data, want.mv_size) != 0))
+	if (rc == 0 &&
+		(value.mv_size != want.mv_size ||
+			memcmp(value.mv_data, want.mv_data, want.mv_size) != 0))
 		return MDB_VERSION_MISMATCH;
 	return rc;
 }
@@ -173,8 +174,8 @@ static void on_commit(evutil_socket_t fd, short what, void *arg) {
 	int status = decide_all(store);
 
 	if (status != 0)
-		log_error("otp_store", "questions=%u error=%s", count,
-			log_value(strerror(-status)));
+		log_error(
+			"otp_store", "questions=%u error=%s", count, log_value(strerror(-status)));
 	store->nb_waiting = 0;
 	for (unsigned i = 0; i < count; i++) {
 		struct ipc_otp_answer *answer = &store->answers[i];

@@ -36,6 +36,7 @@ struct session_info {
 	enum session_state state;
 	const char *user;
 	const char *groups; // comma separated
+	const char *group; // the one that counts, or empty
 	const char *agent;
 	const char *server_name; // SNI or Host of the login
 	const char *hostname; // the client's own name

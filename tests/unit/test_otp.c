@@ -40,8 +40,7 @@ static void test_lines(void **state) {
 		"HOTP/T30x ann - " KEY, "HOTP/T30/5 ann - " KEY, "HOTP/T30/9 ann - " KEY,
 		"HOTP/T30/6/6 ann - " KEY, "HOTP/E1 ann - " KEY, "HOTP/X ann - " KEY,
 		"HOTP ann - " KEY " -1", "HOTP ann - " KEY " 1x",
-		"HOTP ann 12345678901234567890123456789012 " KEY,
-		"HOTP ann - " KEY KEY KEY KEY};
+		"HOTP ann 12345678901234567890123456789012 " KEY, "HOTP ann - " KEY KEY KEY KEY};
 	struct otp_token token;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -79,8 +78,8 @@ static void test_nul(void **state) {
 
 static void test_find(void **state) {
 	struct otp_db *db = db_of("HOTP bob - " KEY " 1\nHOTP ann - " KEY " 2\nHOTP bob - " KEY
-				  " 3\nHOTP bobby - " KEY " 4\nHOTP bob - " KEY " 5\nHOTP bob - " KEY
-				  " 6\nHOTP bob - " KEY " 7\n",
+				  " 3\nHOTP bobby - " KEY " 4\nHOTP bob - " KEY
+				  " 5\nHOTP bob - " KEY " 6\nHOTP bob - " KEY " 7\n",
 		7, 0);
 	struct otp_token tokens[OTP_TOKENS_MAX];
 

@@ -75,8 +75,7 @@ static int teardown(void **state) {
 }
 
 static void put(struct bench *bench, uint64_t req, uint8_t token, bool take, uint64_t factor) {
-	struct ipc_otp_ask ask = {
-		.hdr.req = req, .token = {token}, .take = take, .factor = factor};
+	struct ipc_otp_ask ask = {.hdr.req = req, .token = {token}, .take = take, .factor = factor};
 
 	otp_store_ask(bench->store, &ask);
 }
