@@ -292,6 +292,15 @@ struct cfg *cfg_load_mem(const char *json, size_t len, const char *name, char **
 
 void cfg_free(struct cfg *cfg);
 
+// Is any of the operator's scripts configured?
+static inline bool cfg_has_scripts(const struct cfg *cfg) {
+	const struct cfg_scripts *scripts = &cfg->scripts;
+
+	return (scripts->connect && scripts->connect[0]) ||
+		(scripts->disconnect && scripts->disconnect[0]) ||
+		(scripts->host_update && scripts->host_update[0]);
+}
+
 // Says whether going from `old` to `new` needs a restart of the dataplane or the control plane.
 // Returns the number of such settings; names up to `max` of their paths into `paths`.
 size_t cfg_restart_needed(

@@ -63,6 +63,11 @@ static uint16_t path_mtu(int fd) {
 	return (uint16_t)info.tcpi_pmtu;
 }
 
+// A connect script waits for its turn as long as it may run, and then runs.
+static unsigned connect_timeout(const struct cfg *cfg) {
+	return CONN_ASK_TIMEOUT_S + (cfg->scripts.connect[0] ? 2 * cfg->scripts.timeout : 0);
+}
+
 static void connect_ask(struct conn *conn, struct ipc_connect *connect) {
 	static const char label[] = "EXPORTER-openconnect-psk";
 
@@ -87,7 +92,10 @@ static void connect_ask(struct conn *conn, struct ipc_connect *connect) {
 		conn_close(conn, "no memory");
 		return;
 	}
-	conn_step_within(conn, CONN_ASK_TIMEOUT_S);
+	conn_step_within(conn, connect_timeout(child_cfg(conn->owner->child)));
+	// A script's time is not the client's.
+	if (conn->auth_deadline.tv_sec < conn->step_deadline.tv_sec)
+		conn->auth_deadline = conn->step_deadline;
 	conn_wait(conn, CONN_ASK, 0);
 }
 

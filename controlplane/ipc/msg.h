@@ -38,6 +38,7 @@ enum ipc_role {
 	IPC_EDGE = 2,
 	IPC_SESSION = 3,
 	IPC_RADIUS = 4,
+	IPC_SCRIPT = 5,
 	IPC_ROLE_MAX,
 };
 
@@ -89,6 +90,9 @@ enum ipc_type {
 	IPC_ACCT_DONE, // radius to session: a server has acknowledged it
 	IPC_CHANGE, // radius to session: Disconnect-Request or CoA-Request (RFC 5176)
 	IPC_CHANGED, // session to radius: done, or why not
+	// session and script
+	IPC_SCRIPT_RUN = 224, // session to script: run one of the operator's scripts
+	IPC_SCRIPT_DONE, // script to session: it has ended
 	IPC_TYPE_MAX,
 };
 
@@ -446,4 +450,48 @@ struct ipc_dtls_set {
 	struct ipc_hdr hdr; // req: that of IPC_DTLS_UP
 	int32_t status; // 0 or -errno: the dataplane does not have the keys
 	uint32_t reserved;
+};
+
+enum ipc_script_event {
+	IPC_SCRIPT_CONNECT = 1,
+	IPC_SCRIPT_DISCONNECT = 2,
+	IPC_SCRIPT_HOST_UPDATE = 3,
+};
+
+// What a script is told of a connection. Of the strings only user and groups were checked by
+// somebody (auth); the others are a client's own words. Kept in the store too (record_script).
+struct ipc_script_facts {
+	uint64_t id; // of the connection: the same for all of its scripts, never used again
+	uint32_t session; // id for people
+	uint32_t end; // enum abi_end, disconnect
+	struct abi_addr remote, local, inner4, inner6; // all zero: none
+	uint8_t inner6_prefix;
+	uint8_t reserved[7];
+	uint64_t duration; // s
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes; // inner; rx: from the client
+	char user[IPC_USER_LEN];
+	char groups[IPC_GROUPS_LEN]; // comma separated
+	char group[IPC_GROUP_LEN]; // the one of them that counts; empty: none
+	char server_name[IPC_NAME_LEN];
+	char hostname[IPC_NAME_LEN];
+	char agent[IPC_AGENT_LEN];
+	char device_type[IPC_NAME_LEN];
+	char device_platform[IPC_NAME_LEN];
+};
+_Static_assert(sizeof(struct ipc_script_facts) == 1472, "ipc_script_facts");
+
+struct ipc_script_run {
+	struct ipc_hdr hdr; // req: echoed; 0: nobody waits for the answer
+	uint32_t event; // enum ipc_script_event
+	uint32_t reserved;
+	struct ipc_script_facts facts;
+};
+
+struct ipc_script_done {
+	struct ipc_hdr hdr;
+	// 0: it ended well. Positive: its exit status, or 256 + the signal that ended it. -ETIMEDOUT:
+	// killed; -EINVAL: its environment cannot be made of these facts; -EBUSY: too many wait;
+	// -ECANCELED: a disconnect whose connect script has failed; else it could not be started.
+	int32_t status;
+	uint32_t event;
 };

@@ -8,6 +8,7 @@
 #define AUTH IPC_AUTH
 #define EDGE IPC_EDGE
 #define SESSION IPC_SESSION
+#define SCRIPT IPC_SCRIPT
 
 // Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
 #define DATAPLANE_EDGE_FDS 5
@@ -21,15 +22,19 @@ static const struct ipc_rule rules[] = {
 	ROW(SUP, AUTH, IPC_CONFIG, ipc_config, 1, 1),
 	ROW(SUP, EDGE, IPC_CONFIG, ipc_config, 1, 1),
 	ROW(SUP, SESSION, IPC_CONFIG, ipc_config, 1, 1),
+	ROW(SUP, SCRIPT, IPC_CONFIG, ipc_config, 1, 1),
 	ROW(SUP, AUTH, IPC_PEER, ipc_peer, 1, 1),
 	ROW(SUP, EDGE, IPC_PEER, ipc_peer, 1, 1),
 	ROW(SUP, SESSION, IPC_PEER, ipc_peer, 1, 1),
+	ROW(SUP, SCRIPT, IPC_PEER, ipc_peer, 1, 1),
 	ROW(SUP, AUTH, IPC_START, ipc_empty, 0, 0),
 	ROW(SUP, EDGE, IPC_START, ipc_empty, 0, 0),
 	ROW(SUP, SESSION, IPC_START, ipc_empty, 0, 0),
+	ROW(SUP, SCRIPT, IPC_START, ipc_empty, 0, 0),
 	ROW(SUP, AUTH, IPC_STOP, ipc_empty, 0, 0),
 	ROW(SUP, EDGE, IPC_STOP, ipc_empty, 0, 0),
 	ROW(SUP, SESSION, IPC_STOP, ipc_empty, 0, 0),
+	ROW(SUP, SCRIPT, IPC_STOP, ipc_empty, 0, 0),
 	// Descriptors that only root can make, each for the one role that needs it.
 	ROW(SUP, EDGE, IPC_LISTENER, ipc_listener, 1, 1),
 	ROW(SUP, EDGE, IPC_DATAPLANE, ipc_dataplane, DATAPLANE_EDGE_FDS, DATAPLANE_EDGE_FDS),
@@ -45,12 +50,15 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, SUP, IPC_READY, ipc_empty, 0, 0),
 	ROW(EDGE, SUP, IPC_READY, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_READY, ipc_empty, 0, 0),
+	ROW(SCRIPT, SUP, IPC_READY, ipc_empty, 0, 0),
 	ROW(AUTH, SUP, IPC_RELOADED, ipc_status, 0, 0),
 	ROW(EDGE, SUP, IPC_RELOADED, ipc_status, 0, 0),
 	ROW(SESSION, SUP, IPC_RELOADED, ipc_status, 0, 0),
+	ROW(SCRIPT, SUP, IPC_RELOADED, ipc_status, 0, 0),
 	ROW(AUTH, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
 	ROW(EDGE, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
 	ROW(SESSION, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
+	ROW(SCRIPT, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
 	ROW(AUTH, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(SESSION, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
@@ -81,6 +89,10 @@ static const struct ipc_rule rules[] = {
 	ROW(SESSION, EDGE, IPC_DTLS_PARAMS, ipc_dtls_params, 0, 0),
 	ROW(EDGE, SESSION, IPC_DTLS_UP, ipc_dtls_up, 0, 0),
 	ROW(SESSION, EDGE, IPC_DTLS_SET, ipc_dtls_set, 0, 0),
+
+	// Only session, which parses no client's bytes, has scripts run.
+	ROW(SESSION, SCRIPT, IPC_SCRIPT_RUN, ipc_script_run, 0, 0),
+	ROW(SCRIPT, SESSION, IPC_SCRIPT_DONE, ipc_script_done, 0, 0),
 };
 
 const char *ipc_role_name(enum ipc_role role) {
@@ -89,6 +101,7 @@ const char *ipc_role_name(enum ipc_role role) {
 		[AUTH] = "auth",
 		[EDGE] = "edge",
 		[SESSION] = "session",
+		[SCRIPT] = "script",
 	};
 	return (unsigned)role < IPC_ROLE_MAX ? names[role] : "unknown";
 }

@@ -398,6 +398,8 @@ static uint32_t nofile_limit(const struct child *child) {
 	// An edge may hold a connection and, while it hands it over, a second descriptor of it.
 	if (child->role->role == IPC_EDGE)
 		return NOFILE_BASE + 2 * child->cfg->connections_per_edge;
+	if (child->role->role == IPC_SCRIPT) // two pipes a run
+		return NOFILE_BASE + 4 * child->cfg->scripts.concurrency;
 	return NOFILE_BASE;
 }
 

@@ -68,3 +68,4 @@ void *child_data(struct child *child);
 extern const struct child_role auth_role;
 extern const struct child_role edge_role;
 extern const struct child_role session_role;
+extern const struct child_role script_role;

@@ -141,8 +141,68 @@ static int become(uint32_t uid, uint32_t gid) {
 	return 0;
 }
 
+// ---- the script process
+
+// What scripts may do as root. They change what they are made to change, so files, network and user
+// of the script process are the machine's; what it may not do, they may not either.
+static const cap_value_t script_caps[] = {
+	CAP_NET_ADMIN, // routes, firewall rules, traffic control
+	CAP_NET_RAW, // ping, arping, iptables
+	CAP_DAC_OVERRIDE, // files of others
+	CAP_DAC_READ_SEARCH,
+	CAP_CHOWN,
+	CAP_FOWNER,
+	CAP_KILL, // reload other services; end scripts that run as another user
+	CAP_SETUID, // scripts/user
+	CAP_SETGID,
+};
+#define SCRIPT_CAPS (sizeof(script_caps) / sizeof(script_caps[0]))
+
+static bool is_script_cap(cap_value_t cap) {
+	for (unsigned i = 0; i < SCRIPT_CAPS; i++)
+		if (script_caps[i] == cap)
+			return true;
+	return false;
+}
+
+static int keep_script_caps(void) {
+	cap_t have = cap_get_proc(), want = cap_init();
+	int status = have == NULL || want == NULL ? -ENOMEM : 0;
+	for (int cap = 0; status == 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+		if (!is_script_cap(cap) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
+			status = -errno;
+	for (unsigned i = 0; status == 0 && i < SCRIPT_CAPS; i++) {
+		cap_flag_value_t held = CAP_CLEAR;
+		if (cap_get_flag(have, script_caps[i], CAP_PERMITTED, &held) < 0)
+			status = -errno;
+		if (status < 0 || held != CAP_SET)
+			continue;
+		if (cap_set_flag(want, CAP_PERMITTED, 1, &script_caps[i], CAP_SET) < 0 ||
+			cap_set_flag(want, CAP_EFFECTIVE, 1, &script_caps[i], CAP_SET) < 0)
+			status = -errno;
+	}
+	if (status == 0 && cap_set_proc(want) < 0)
+		status = -errno;
+	cap_free(have);
+	cap_free(want);
+	return status;
+}
+
+static int drop_for_scripts(uint32_t nofile) {
+	int status = set_limit(RLIMIT_CORE, 0);
+	if (status == 0)
+		status = set_limit(RLIMIT_NOFILE, nofile);
+	if (status == 0)
+		status = keep_script_caps();
+	if (status == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		status = -errno;
+	return status;
+}
+
 int sandbox_drop(enum ipc_role role, int root_dir, uint32_t nofile) {
 	uint32_t uid, gid;
+	if (role == IPC_SCRIPT)
+		return drop_for_scripts(nofile);
 	sandbox_ids(role, &uid, &gid); // reads files: before they are gone
 	umask(0077);
 	int status = isolate(root_dir);
@@ -216,6 +276,8 @@ static int enter_landlock(int root_dir) {
 }
 
 int sandbox_lock(enum ipc_role role, int root_dir) {
+	if (role == IPC_SCRIPT) // scripts open files
+		return seccomp_enter(role);
 	if (!confine_files)
 		log_warning("sandbox", "missing=landlock text=\"sanitizer build\"");
 	int status = confine_files ? enter_landlock(root_dir) : 0;

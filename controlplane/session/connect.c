@@ -50,7 +50,7 @@ void session_connect_fail(
 	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason) {
 	if (!session->connecting)
 		return;
-	session->connecting = false;
+	session->connecting = session->script_holds = false;
 	log_warning("connect_refused", "session=%u user=%s status=%u reason=%s", session->sid.index,
 		log_value(session->str[STR_USER]), status, log_value(reason));
 	answer_error(mgr, session->connect.edge, session->connect.req, status, reason);
@@ -166,20 +166,19 @@ static void added(int status, void *arg) {
 		addr_text(&session->inner6, v6), session->cstp_mtu, session->dtls_mode);
 	session_timer_set(mgr, session, TIMER_STREAM, session_now() + SESSION_STREAM_WAIT_S);
 	answer_ok(mgr, session);
+	scripts_connected(mgr, session);
 }
 
+// The record is on disk.
 static void stored(int status, void *arg) {
 	struct step *step = arg;
 	struct session_mgr *mgr = step->mgr;
 	struct session *session = session_get(mgr, step->sid);
-	struct abi_cmd cmd = {.type = ABI_CMD_SESSION_ADD, .sid = step->sid};
 
-	if (!session || !session->connecting) {
-		free(step);
+	free(step);
+	if (!session || !session->connecting)
 		return;
-	}
 	if (status != 0) {
-		free(step);
 		session_connect_fail(mgr, session, 503,
 			status == -ENOSPC ? "The session store is full"
 					  : "The session store cannot be written");
@@ -187,6 +186,15 @@ static void stored(int status, void *arg) {
 		session_ended(mgr, session, ABI_END_TEMPORARY);
 		return;
 	}
+	if (!scripts_hold(mgr, session))
+		session_connect_go(mgr, session);
+}
+
+void session_connect_go(struct session_mgr *mgr, struct session *session) {
+	struct abi_cmd cmd = {.type = ABI_CMD_SESSION_ADD, .sid = session->sid};
+	struct step *step = step_new(mgr, session->sid);
+	int status;
+
 	if (session->installed)
 		log_info("replace", "session=%u.%u user=%s old=%u", session->sid.index,
 			session->sid.generation, log_value(session->str[STR_USER]),
@@ -198,7 +206,7 @@ static void stored(int status, void *arg) {
 	cmd.session_add.inner6 = session->inner6;
 	cmd.session_add.inner6_prefix = session->inner6_prefix;
 	session_policy(mgr, session, &cmd.session_add.policy);
-	status = dplane_command(mgr->dplane, &cmd, added, step);
+	status = step ? dplane_command(mgr->dplane, &cmd, added, step) : -ENOMEM;
 	if (status == 0) {
 		session->installed = session->sid.generation;
 		return;
@@ -269,6 +277,7 @@ static uint8_t choose_dtls(const struct session_mgr *mgr, const struct ipc_conne
 static void take_over(struct session *session, const struct ipc_connect *msg) {
 	session->wishes = msg->wishes;
 	session->remote = msg->remote;
+	session->local = msg->local;
 	session->remote_port = msg->remote_port;
 	session->tls_version = msg->tls_version;
 	session->tls_cipher = msg->tls_cipher;
@@ -303,6 +312,17 @@ static bool session_timed_out(const struct session_mgr *mgr, const struct sessio
 		session->started + mgr->cfg->network.session_timeout <= session_now();
 }
 
+static void end_scripts_of(struct session_mgr *mgr, struct session *session,
+	const struct abi_addr *inner4, const struct abi_addr *inner6) {
+	const struct abi_addr new4 = session->inner4, new6 = session->inner6;
+
+	session->inner4 = *inner4;
+	session->inner6 = *inner6;
+	scripts_end(mgr, session, ABI_END_REPLACED);
+	session->inner4 = new4;
+	session->inner6 = new6;
+}
+
 // Everything that can be decided at once. NULL or the reason for a 503.
 static const char *prepare(
 	struct session_mgr *mgr, struct session *session, const struct ipc_connect *msg) {
@@ -316,12 +336,18 @@ static const char *prepare(
 		.path_mtu = msg->path_mtu,
 		.cfg_mtu = mgr->cfg->network.mtu,
 	});
+	const struct abi_addr old4 = session->inner4, old6 = session->inner6;
 	const char *why = check_limits(mgr, session);
 
 	if (!why)
 		why = choose_addresses(mgr, session, msg, mtu.data);
 	if (why)
 		return why;
+	// Scripts know a connection by its addresses: with others it is another one.
+	if (session->script_id &&
+		(memcmp(&old4, &session->inner4, sizeof(old4)) != 0 ||
+			memcmp(&old6, &session->inner6, sizeof(old6)) != 0))
+		end_scripts_of(mgr, session, &old4, &old6);
 	// Fresh for each CONNECT: a late hello of the old connection finds nothing.
 	if (getrandom(app_id, sizeof(app_id), 0) != (ssize_t)sizeof(app_id))
 		return "No random numbers";
@@ -348,6 +374,7 @@ static void connect_begin(
 	session->expires = 0;
 	if (!session->started)
 		session->started = now;
+	scripts_begin(mgr, session);
 	session_state_set(mgr, session, SESSION_CONNECTED);
 	session_timer_set(mgr, session, TIMER_NONE, 0);
 	step = step_new(mgr, session->sid);

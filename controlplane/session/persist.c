@@ -62,6 +62,10 @@ static int record_make(
 	record->expires = session->expires;
 	record->used = usage_out(&session->used);
 	record->live = usage_out(&session->live);
+	record->script_id = session->script_id;
+	record->script_since = session->script_since;
+	record->script_from = usage_out(&session->script_from);
+	record->local = session->local;
 	record->wishes = session->wishes;
 	memcpy(record->app_id, session->app_id, IPC_APP_ID_LEN);
 	record_strings(record, session);
@@ -126,6 +130,10 @@ static void load_fields(struct session *session, const struct record_session *re
 	session->expires = record->expires;
 	session->used = usage_in(&record->used);
 	session->live = usage_in(&record->live);
+	session->script_id = record->script_id;
+	session->script_since = record->script_since;
+	session->script_from = usage_in(&record->script_from);
+	session->local = record->local;
 	session->wishes = record->wishes;
 	session->edge = SESSION_EDGE_ANY;
 	session->awaits_stream = true; // until the dataplane says that it has it
@@ -244,6 +252,8 @@ int session_mgr_load(struct session_mgr *mgr, struct store *store) {
 	free(array.lease);
 	if (ret >= 0)
 		ret = store_load(store, load_session, load_skip_lease, mgr);
+	if (ret >= 0)
+		ret = scripts_load(mgr);
 	if (ret < 0)
 		return ret;
 	load_free_indexes(mgr);

@@ -142,6 +142,9 @@ static void dtls_event(struct session_mgr *mgr, const struct abi_evt *evt) {
 		session->dtls_tuple = evt->tuple;
 		break;
 	case ABI_EVT_DTLS_MOVED:
+		if (memcmp(&session->dtls_tuple.remote, &evt->tuple.remote,
+			    sizeof(evt->tuple.remote)) != 0)
+			scripts_moved(mgr, session, &evt->tuple.remote);
 		session->dtls_tuple = evt->tuple;
 		break;
 	default:

@@ -55,6 +55,13 @@ static bool fields_copy(const uint8_t *data, size_t len, struct record_session *
 	return true;
 }
 
+void record_script_init(struct record_script *record) {
+	memset(record, 0, sizeof(*record));
+	record->magic = RECORD_SCRIPT_MAGIC;
+	record->version = RECORD_SCRIPT_VERSION;
+	record->size = sizeof(*record);
+}
+
 static bool strings_ok(const struct record_session *r) {
 	return ipc_str_ok(r->user, sizeof(r->user)) && r->user[0] &&
 		ipc_str_ok(r->groups, sizeof(r->groups)) &&
@@ -93,4 +100,23 @@ bool record_lease_read(const void *data, size_t len, struct record_lease *out) {
 		out->version <= RECORD_VERSION && out->size == sizeof(*out) &&
 		!abi_addr_none(&out->addr) && ipc_str_ok(out->user, sizeof(out->user)) &&
 		out->user[0];
+}
+
+bool record_script_read(const void *data, size_t len, struct record_script *out) {
+	const struct ipc_script_facts *facts = &out->facts;
+
+	if (len != sizeof(*out))
+		return false;
+	memcpy(out, data, sizeof(*out));
+	return out->magic == RECORD_SCRIPT_MAGIC && out->version == RECORD_SCRIPT_VERSION &&
+		out->size == sizeof(*out) && facts->id && facts->session < ABI_SESSIONS_MAX &&
+		facts->end < ABI_END_MAX && facts->inner6_prefix <= 128 &&
+		ipc_str_ok(facts->user, sizeof(facts->user)) && facts->user[0] &&
+		ipc_str_ok(facts->groups, sizeof(facts->groups)) &&
+		ipc_str_ok(facts->group, sizeof(facts->group)) &&
+		ipc_str_ok(facts->server_name, sizeof(facts->server_name)) &&
+		ipc_str_ok(facts->hostname, sizeof(facts->hostname)) &&
+		ipc_str_ok(facts->agent, sizeof(facts->agent)) &&
+		ipc_str_ok(facts->device_type, sizeof(facts->device_type)) &&
+		ipc_str_ok(facts->device_platform, sizeof(facts->device_platform));
 }

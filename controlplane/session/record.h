@@ -19,6 +19,8 @@
 #define RECORD_SESSION_LEN_2 1640u
 #define RECORD_SESSION_MAGIC 0x53535350u // "PSSS"
 #define RECORD_LEASE_MAGIC 0x4c535350u // "PSSL"
+#define RECORD_SCRIPT_MAGIC 0x58535350u // "PSSX"
+#define RECORD_SCRIPT_VERSION 1u
 
 #define RECORD_SECRETS_LEN (IPC_PSK_LEN + IPC_MASTER_LEN)
 
@@ -69,8 +71,13 @@ struct record_session {
 	// Since version 3.
 	char group[IPC_GROUP_LEN];
 	struct ipc_user_settings settings; // of the authentication server, groups left out
+	struct abi_addr local; // where the client came in
+	// A connect script was begun for this connection, so a disconnect script is due at its end.
+	uint64_t script_id; // 0: none
+	uint64_t script_since; // CLOCK_REALTIME seconds
+	struct record_usage script_from; // what the session had carried then
 };
-_Static_assert(sizeof(struct record_session) == 3128, "record_session");
+_Static_assert(sizeof(struct record_session) == 3192, "record_session");
 _Static_assert(offsetof(struct record_session, group) == RECORD_SESSION_LEN_2, "version 2");
 _Static_assert(RECORD_SESSION_LEN_2 - RECORD_SESSION_LEN_1 == 2 * sizeof(struct record_usage),
 	"version 1");
@@ -85,12 +92,23 @@ struct record_lease {
 };
 _Static_assert(sizeof(struct record_lease) == 160, "record_lease");
 
+// A disconnect script that has not been run yet.
+struct record_script {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t size;
+	struct ipc_script_facts facts; // facts.id is also the key
+};
+_Static_assert(sizeof(struct record_script) == 1480, "record_script");
+
 // True for the sizes of a store that an earlier version has left: its records can be read.
 bool record_version_known(uint16_t version, uint16_t session_size, uint16_t lease_size);
 // Copy `data` to *out and check every field. False: torn, foreign or of an unknown version. One of
 // an earlier version comes as of the present one, with what it did not have all zero.
 bool record_session_read(const void *data, size_t len, struct record_session *out);
 bool record_lease_read(const void *data, size_t len, struct record_lease *out);
+bool record_script_read(const void *data, size_t len, struct record_script *out);
 // Set magic, version and size.
 void record_session_init(struct record_session *record);
 void record_lease_init(struct record_lease *record);
+void record_script_init(struct record_script *record);

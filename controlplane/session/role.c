@@ -179,12 +179,28 @@ static int role_message(
 		return session_dtls_query(mgr, index, (const struct ipc_dtls_query *)msg);
 	case IPC_DTLS_UP:
 		return session_dtls_up(mgr, index, (const struct ipc_dtls_up *)msg);
+	case IPC_SCRIPT_DONE:
+		return scripts_done(mgr, (const struct ipc_script_done *)msg);
 	case IPC_RELOAD_RESULT:
 		reload_result(mgr, (const struct ipc_status *)msg);
 		return 0;
 	default:
 		return -EPROTO;
 	}
+}
+
+static void role_peer_up(struct child *child, struct ipc_chan *peer) {
+	struct role *role = child_data(child);
+
+	if (ipc_chan_peer(peer) == IPC_SCRIPT)
+		scripts_peer_up(role->mgr);
+}
+
+static void role_peer_down(struct child *child, enum ipc_role peer, unsigned index) {
+	struct role *role = child_data(child);
+
+	if (role && peer == IPC_SCRIPT)
+		scripts_peer_down(role->mgr);
 }
 
 static void role_dataplane_up(struct child *child, const struct abi_welcome *welcome, int channel,
@@ -234,6 +250,8 @@ const struct child_role session_role = {
 	.start = role_start,
 	.reload = role_reload,
 	.message = role_message,
+	.peer_up = role_peer_up,
+	.peer_down = role_peer_down,
 	.dataplane_up = role_dataplane_up,
 	.control_listener = role_control_listener,
 	.state_dir = role_state_dir,

@@ -188,6 +188,7 @@ static void session_free(struct session_mgr *mgr, struct session *session) {
 	LIST_REMOVE(session, by_user);
 	if (session->has_app_id)
 		LIST_REMOVE(session, by_app_id);
+	scripts_forget(session);
 	mgr->table[session->sid.index] = NULL;
 	mgr->nb_state[session->state]--;
 	for (int i = 0; i < STR_MAX; i++)
@@ -224,6 +225,7 @@ void session_delete(struct session_mgr *mgr, struct session *session, const char
 		log_value(session->str[STR_USER]), why);
 	if (session->connecting)
 		session_connect_fail(mgr, session, 401, "The session has ended");
+	scripts_end(mgr, session, ABI_END_SESSION_TIMEOUT);
 	if (store_session_del(mgr->store, session->cookie_hash, NULL, NULL) != 0)
 		log_error("store_delete", "session=%u", index);
 	release(mgr, session, &session->inner4);
@@ -275,6 +277,7 @@ void session_ended(struct session_mgr *mgr, struct session *session, enum abi_en
 	usage_read(mgr, session);
 	log_end(session, reason);
 	usage_end(mgr, session);
+	scripts_end(mgr, session, reason);
 	mgr->nb_ended++;
 	session->installed = 0;
 	session->channels = 0;
@@ -413,6 +416,10 @@ static void expire(struct session_mgr *mgr, struct session *session) {
 }
 
 static void stream_missing(struct session_mgr *mgr, struct session *session) {
+	// The script process has its own clock: it is not there, or it is stuck.
+	if (session->connecting)
+		session_connect_fail(
+			mgr, session, 503, "The connect script could not be run in time");
 	session_uninstall(mgr, session, ABI_END_TEMPORARY);
 	session_ended(mgr, session, ABI_END_TEMPORARY);
 }
@@ -430,6 +437,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 		stream_missing(mgr, session);
 	reconcile_tick(mgr);
 	usage_tick(mgr);
+	scripts_tick(mgr);
 	if (mgr->reload.done && mgr->reload.due <= now) {
 		struct session_reload reload = mgr->reload;
 
@@ -480,6 +488,8 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	mgr->opts = *opts;
 	mgr->cfg = opts->cfg;
 	STAILQ_INIT(&mgr->held);
+	LIST_INIT(&mgr->script_connects);
+	TAILQ_INIT(&mgr->scripts_due);
 	TAILQ_INIT(&mgr->timer[0]);
 	TAILQ_INIT(&mgr->timer[1]);
 	mgr->table = calloc(ABI_SESSIONS_MAX, sizeof(struct session *));
@@ -516,6 +526,7 @@ void session_mgr_free(struct session_mgr *mgr) {
 		explicit_bzero(held, sizeof(*held));
 		free(held);
 	}
+	scripts_free(mgr);
 	store_close(mgr->store);
 	if (mgr->tick_event)
 		event_free(mgr->tick_event);

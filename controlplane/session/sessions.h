@@ -3,7 +3,7 @@
 //
 // sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
 // channels. reconcile.c: the dataplane's events and dump. usage.c: what sessions have used. info.c:
-// session.h's view. role.c: the process around it.
+// session.h's view. scripts.c: the operator's scripts. role.c: the process around it.
 #pragma once
 
 #include <sys/queue.h>
@@ -47,6 +47,14 @@ enum session_timer {
 	TIMER_STREAM, // the stream must have come
 };
 
+// Of the connect script of the connection at hand.
+enum script_state {
+	SCRIPT_IDLE, // it has ended well, or there is none
+	SCRIPT_WANTED, // asked for once the record is stored
+	SCRIPT_ASKED,
+	SCRIPT_FAILED, // while no CONNECT waited for it
+};
+
 struct session {
 	LIST_ENTRY(session) by_cookie, by_app_id, by_user;
 	TAILQ_ENTRY(session) by_due; // in mgr->timer[timer - 1]
@@ -84,6 +92,16 @@ struct session {
 	uint32_t folded_generation; // 0: none
 	uint64_t usage_saved_s; // CLOCK_MONOTONIC: when the record last got it
 	uint64_t usage_saved_packets; // rx and tx that the record has
+	uint64_t
+		script_id; // of the connection's scripts, 0: no disconnect script is due at its end
+	uint64_t script_since; // when the connect script was begun, CLOCK_REALTIME
+	struct session_usage script_from; // what the session had carried then
+	enum script_state script_state;
+	int script_status; // SCRIPT_FAILED
+	bool script_holds; // the CONNECT is stored and waits for it
+	bool script_goes_on; // the CONNECT took over a connection that was up
+	LIST_ENTRY(session) by_script; // SCRIPT_WANTED, SCRIPT_ASKED
+	struct abi_addr local; // where the client came in
 	uint8_t app_id[IPC_APP_ID_LEN];
 	uint8_t psk_key[IPC_PSK_LEN];
 	uint8_t master_secret[IPC_MASTER_LEN];
@@ -95,6 +113,18 @@ struct session_held {
 	STAILQ_ENTRY(session_held) next;
 	uint64_t since_s;
 	struct ipc_connect msg;
+};
+
+// A disconnect script that is due. What it is told is in the store.
+struct script_due {
+	TAILQ_ENTRY(script_due) link;
+	struct session_mgr *mgr;
+	uint64_t id;
+	uint32_t session;
+	struct abi_addr inner4, inner6;
+	struct ipc_script_facts *facts; // until they are in the store, else NULL
+	bool waits; // for the store
+	bool sent;
 };
 
 struct session_reload {
@@ -140,6 +170,9 @@ struct session_mgr {
 	uint32_t sweep; // next index that gets the new policy after a reload; index_end: done
 	STAILQ_HEAD(, session_held) held;
 	unsigned nb_held;
+	struct session_list script_connects; // whose connect script is wanted or asked for
+	TAILQ_HEAD(, script_due) scripts_due; // in the order of their ends
+	unsigned nb_scripts_due, nb_scripts_sent;
 	struct session_reload reload;
 };
 
@@ -196,6 +229,33 @@ int session_mgr_load(struct session_mgr *mgr, struct store *store);
 // Writes the session to the store. 0 or -errno (done is called only after 0).
 int session_save(struct session_mgr *mgr, struct session *session, store_done done, void *arg);
 
+// --- scripts.c ---
+
+// A CONNECT begins: gives the connection an id for its scripts when any is configured. One that
+// takes over a connection that is still up goes on with that one's.
+void scripts_begin(struct session_mgr *mgr, struct session *session);
+// The CONNECT is stored. True: it waits for the connect script, and session_connect_go() or
+// session_connect_fail() comes later. False: there is nothing to wait for.
+bool scripts_hold(struct session_mgr *mgr, struct session *session);
+// The CONNECT has succeeded: host-update, when the client told its name or came back.
+void scripts_connected(struct session_mgr *mgr, struct session *session);
+// Its datagrams come from another address: host-update.
+void scripts_moved(
+	struct session_mgr *mgr, const struct session *session, const struct abi_addr *remote);
+// The connection has ended: its disconnect script is due. The caller saves or deletes the session
+// in the same pass, so that both are stored or neither. No-op without an id.
+void scripts_end(struct session_mgr *mgr, struct session *session, enum abi_end reason);
+// IPC_SCRIPT_DONE. Non-zero: the content is invalid.
+int scripts_done(struct session_mgr *mgr, const struct ipc_script_done *msg);
+// The script process has come (again): asks for all that it has not answered.
+void scripts_peer_up(struct session_mgr *mgr);
+void scripts_peer_down(struct session_mgr *mgr);
+// What was due when an earlier process ended. 0 or -errno.
+int scripts_load(struct session_mgr *mgr);
+void scripts_tick(struct session_mgr *mgr);
+void scripts_free(struct session_mgr *mgr);
+void scripts_forget(struct session *session); // it is freed
+
 // --- usage.c ---
 
 // The dataplane has the session: it counts from zero.
@@ -224,6 +284,8 @@ int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_
 int session_dtls_up(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_up *msg);
 void session_connect_fail(
 	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason);
+// Into the dataplane: the CONNECT is stored, and its connect script has let it in.
+void session_connect_go(struct session_mgr *mgr, struct session *session);
 void session_policy(
 	const struct session_mgr *mgr, const struct session *session, struct abi_policy *policy);
 

@@ -2,6 +2,7 @@
 // The store over LMDB: one file, one writer, changes committed in batches. Called by sessions.c.
 #include "controlplane/session/store.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
@@ -29,6 +30,8 @@ enum op_type {
 	OP_SESSION_DEL,
 	OP_LEASE_PUT,
 	OP_LEASE_DEL,
+	OP_SCRIPT_PUT,
+	OP_SCRIPT_DEL,
 };
 
 struct op {
@@ -39,6 +42,8 @@ struct op {
 	union {
 		struct record_session session;
 		struct record_lease lease;
+		struct record_script script;
+		uint64_t script_id; // big endian: the key
 		uint8_t cookie_hash[IPC_HASH_LEN];
 		struct abi_addr addr;
 	};
@@ -55,7 +60,7 @@ _Static_assert(sizeof(struct format) == 12, "format");
 
 struct store {
 	MDB_env *env;
-	MDB_dbi sessions, leases, meta;
+	MDB_dbi sessions, leases, scripts, meta;
 	struct store_hooks hooks;
 	struct op **ops;
 	size_t nb_ops, ops_size;
@@ -145,6 +150,8 @@ static int tables_open(struct store *store) {
 		rc = mdb_dbi_open(txn, "sessions", MDB_CREATE, &store->sessions);
 	if (!rc)
 		rc = mdb_dbi_open(txn, "leases", MDB_CREATE, &store->leases);
+	if (!rc)
+		rc = mdb_dbi_open(txn, "scripts", MDB_CREATE, &store->scripts);
 	if (rc) {
 		mdb_txn_abort(txn);
 		return rc;
@@ -174,7 +181,7 @@ static int env_open(struct store *store, int dir_fd, size_t bytes_max) {
 	rc = mdb_env_create(&store->env);
 	if (rc)
 		return rc;
-	mdb_env_set_maxdbs(store->env, 4);
+	mdb_env_set_maxdbs(store->env, 8);
 	mdb_env_set_mapsize(store->env, bytes_max < MAP_MIN ? MAP_MIN : bytes_max);
 	rc = mdb_env_open(store->env, STORE_FILE, MDB_NOSUBDIR, 0600);
 	if (!rc && is_cut(store->env))
@@ -302,6 +309,51 @@ int store_load(struct store *store, void (*session)(const struct record_session 
 	return bad + bad_leases;
 }
 
+struct script_load {
+	void (*each)(const struct record_script *record, void *arg);
+	void *arg;
+};
+
+static bool load_script(const MDB_val *value, void *arg) {
+	struct script_load *load = arg;
+	struct record_script record;
+	bool ok = record_script_read(value->mv_data, value->mv_size, &record);
+
+	if (ok)
+		load->each(&record, load->arg);
+	return ok;
+}
+
+int store_scripts_load(struct store *store,
+	void (*each)(const struct record_script *record, void *arg), void *arg) {
+	struct script_load load = {each, arg};
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), bad;
+
+	if (rc)
+		return status_of(rc);
+	bad = load_table(txn, store->scripts, load_script, &load);
+	mdb_txn_abort(txn);
+	if (bad > 0)
+		log_error("store_bad_records", "scripts=%d", bad);
+	return bad;
+}
+
+int store_script_get(struct store *store, uint64_t id, struct record_script *out) {
+	uint64_t key_id = htobe64(id);
+	MDB_val key = {sizeof(key_id), &key_id}, value;
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+	bool ok;
+
+	if (rc)
+		return -EIO;
+	rc = mdb_get(txn, store->scripts, &key, &value);
+	ok = rc == 0 && record_script_read(value.mv_data, value.mv_size, out);
+	mdb_txn_abort(txn);
+	return ok ? 0 : rc == MDB_NOTFOUND ? -ENOENT : -EIO;
+}
+
 // --- changing ---
 
 static struct op *op_new(struct store *store, enum op_type type) {
@@ -370,8 +422,30 @@ int store_lease_del(struct store *store, const struct abi_addr *addr) {
 	return 0;
 }
 
+int store_script_put(
+	struct store *store, const struct record_script *record, store_done done, void *arg) {
+	struct op *op = op_new(store, OP_SCRIPT_PUT);
+
+	if (!op)
+		return -ENOBUFS;
+	op->script = *record;
+	op->done = done;
+	op->arg = arg;
+	return 0;
+}
+
+int store_script_del(struct store *store, uint64_t id) {
+	struct op *op = op_new(store, OP_SCRIPT_DEL);
+
+	if (!op)
+		return -ENOBUFS;
+	op->script_id = htobe64(id);
+	return 0;
+}
+
 static int op_apply(struct store *store, MDB_txn *txn, struct op *op) {
 	MDB_val key, value;
+	uint64_t id;
 	int rc;
 
 	switch (op->type) {
@@ -390,6 +464,15 @@ static int op_apply(struct store *store, MDB_txn *txn, struct op *op) {
 	case OP_LEASE_DEL:
 		key = (MDB_val){sizeof(op->addr), &op->addr};
 		rc = mdb_del(txn, store->leases, &key, NULL);
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	case OP_SCRIPT_PUT:
+		id = htobe64(op->script.facts.id);
+		key = (MDB_val){sizeof(id), &id};
+		value = (MDB_val){sizeof(op->script), &op->script};
+		return mdb_put(txn, store->scripts, &key, &value, 0);
+	case OP_SCRIPT_DEL:
+		key = (MDB_val){sizeof(op->script_id), &op->script_id};
+		rc = mdb_del(txn, store->scripts, &key, NULL);
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	}
 	return EINVAL;
@@ -422,7 +505,7 @@ static int commit_range(struct store *store, struct op **ops, size_t nb) {
 }
 
 static bool is_delete(const struct op *op) {
-	return op->type == OP_SESSION_DEL || op->type == OP_LEASE_DEL;
+	return op->type == OP_SESSION_DEL || op->type == OP_LEASE_DEL || op->type == OP_SCRIPT_DEL;
 }
 
 // Deleting needs a few free pages, too: what frees space may go beyond the limit.

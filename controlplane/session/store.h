@@ -47,6 +47,16 @@ int store_session_del(
 	struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN], store_done done, void *arg);
 int store_lease_put(struct store *store, const struct record_lease *record);
 int store_lease_del(struct store *store, const struct abi_addr *addr);
+int store_script_put(
+	struct store *store, const struct record_script *record, store_done done, void *arg);
+int store_script_del(struct store *store, uint64_t id);
+
+// Disconnect scripts that are due, in order of their ids. Returns the number of bad records or
+// -errno.
+int store_scripts_load(struct store *store,
+	void (*each)(const struct record_script *record, void *arg), void *arg);
+// One of them, as committed. 0, -ENOENT or -EIO.
+int store_script_get(struct store *store, uint64_t id, struct record_script *out);
 
 // Commits what was collected, then calls the done functions in order (which may collect more).
 // When the whole cannot be stored, each change is tried by itself.

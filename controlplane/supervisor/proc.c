@@ -87,6 +87,8 @@ static void send_own_descriptors(struct proc *proc) {
 
 // Processes that the table gives something to say to each other; two edges have nothing.
 static bool are_peers(const struct proc *a, const struct proc *b) {
+	if (a->role == IPC_SCRIPT || b->role == IPC_SCRIPT)
+		return a->role == IPC_SESSION || b->role == IPC_SESSION;
 	return a->role != b->role;
 }
 
@@ -118,7 +120,7 @@ static void introduce_all(struct proc *proc, bool all) {
 static void send_start(struct proc *proc) {
 	struct ipc_empty msg = {0};
 	proc_send(proc, IPC_START, &msg.hdr, sizeof(msg), NULL, 0);
-	if (proc->role != IPC_AUTH)
+	if (proc->role == IPC_EDGE || proc->role == IPC_SESSION)
 		attach_start(proc);
 }
 
@@ -181,27 +183,55 @@ static int proc_init(
 	return proc->respawn == NULL ? -ENOMEM : attach_init(proc);
 }
 
-int procs_start(struct supervisor *sup) {
-	unsigned edges = sup->config.cfg->edges;
+// One of each, and then the edges.
+static const enum ipc_role singles[] = {IPC_AUTH, IPC_SESSION, IPC_SCRIPT};
+#define SINGLES (sizeof(singles) / sizeof(singles[0]))
+
+static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
+	return role != IPC_SCRIPT || cfg_has_scripts(sup->config.cfg);
+}
+
+static int places_make(struct supervisor *sup, unsigned edges) {
 	int status = 0;
-	if (edges == 0 || edges > ABI_EDGES_MAX)
-		return -EINVAL;
-	sup->procs = calloc(edges + 2, sizeof(*sup->procs));
+	sup->procs = calloc(SINGLES + edges, sizeof(*sup->procs));
 	if (sup->procs == NULL)
 		return -ENOMEM;
-	sup->nb_procs = edges + 2;
+	sup->nb_procs = SINGLES + edges;
 	for (unsigned i = 0; status == 0 && i < sup->nb_procs; i++) {
-		enum ipc_role role = i == 0 ? IPC_AUTH : i == 1 ? IPC_SESSION : IPC_EDGE;
-		status = proc_init(&sup->procs[i], sup, role, i < 2 ? 0 : i - 2);
+		bool single = i < SINGLES;
+		enum ipc_role role = single ? singles[i] : IPC_EDGE;
+		status = proc_init(&sup->procs[i], sup, role, single ? 0 : i - SINGLES);
+		sup->procs[i].wanted = is_wanted(sup, role);
 	}
+	return status;
+}
+
+int procs_start(struct supervisor *sup) {
+	unsigned edges = sup->config.cfg->edges;
+	if (edges == 0 || edges > ABI_EDGES_MAX)
+		return -EINVAL;
+	int status = places_make(sup, edges);
 	for (unsigned i = 0; status == 0 && i < sup->nb_procs; i++) {
+		if (!sup->procs[i].wanted)
+			continue;
 		status = launch(&sup->procs[i]);
 		if (status == 0)
 			introduce_all(&sup->procs[i], false);
 	}
 	for (unsigned i = 0; status == 0 && i < sup->nb_procs; i++)
-		send_start(&sup->procs[i]);
+		if (sup->procs[i].wanted)
+			send_start(&sup->procs[i]);
 	return status;
+}
+
+void procs_update(struct supervisor *sup) {
+	for (unsigned i = 0; i < sup->nb_procs; i++) {
+		struct proc *proc = &sup->procs[i];
+		if (proc->wanted || !is_wanted(sup, proc->role))
+			continue;
+		proc->wanted = true;
+		on_respawn(-1, 0, proc);
+	}
 }
 
 // ---- end
@@ -274,6 +304,8 @@ void procs_stop(struct supervisor *sup) {
 		struct ipc_empty msg = {0};
 		event_del(proc->respawn);
 		attach_stop(proc);
+		if (!proc->wanted)
+			continue;
 		if (proc_send(proc, IPC_STOP, &msg.hdr, sizeof(msg), NULL, 0) < 0 && proc->pid != 0)
 			kill(proc->pid, SIGKILL);
 	}

@@ -69,7 +69,7 @@ static void push(struct supervisor *sup) {
 	for (unsigned i = 0; i < sup->nb_procs; i++) {
 		struct proc *proc = &sup->procs[i];
 		// On the way back: what it never left it need not (and might not) read again.
-		proc->reloading = !proc->refused;
+		proc->reloading = proc->wanted && !proc->refused;
 		proc->refused = false;
 		sup->reload.waiting += proc->reloading;
 		if (proc->reloading)
@@ -83,6 +83,7 @@ static void conclude(struct supervisor *sup) {
 	if (reload->status == 0) {
 		sup_config_free(&reload->old);
 		log_level_set(sup->config.cfg->log_level);
+		procs_update(sup);
 	} else {
 		add_text(reload, "nothing was changed\n");
 		sup_config_free(&sup->config);

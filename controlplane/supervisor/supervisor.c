@@ -27,10 +27,10 @@ void sup_announce(struct supervisor *sup) {
 	if (sup->announced)
 		return;
 	for (unsigned i = 0; i < sup->nb_procs; i++)
-		if (!sup->procs[i].ready)
+		if (sup->procs[i].wanted && !sup->procs[i].ready)
 			return;
 	sup->announced = true;
-	log_info("ready", "version=" PENSTOCK_VERSION " edges=%u", sup->nb_procs - 2);
+	log_info("ready", "version=" PENSTOCK_VERSION " edges=%u", sup->config.cfg->edges);
 	sd_notify(0, "READY=1\nSTATUS=Serving");
 }
 
@@ -109,7 +109,7 @@ static void stop_loop(struct supervisor *sup) {
 }
 
 static int start_privs(struct supervisor *sup) {
-	return privs_reduce();
+	return privs_reduce(cfg_has_scripts(sup->config.cfg));
 }
 
 static const struct {

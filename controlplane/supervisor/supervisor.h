@@ -30,6 +30,7 @@ struct proc {
 	struct supervisor *sup;
 	enum ipc_role role;
 	unsigned index;
+	bool wanted; // the configuration asks for it; a script process, once started, stays
 	pid_t pid; // 0: not running
 	struct ipc_chan *chan; // NULL when closed
 	bool ready;
@@ -105,6 +106,7 @@ void sup_reload_free(struct supervisor *sup);
 int procs_start(struct supervisor *sup);
 void procs_stop(struct supervisor *sup);
 void procs_kill(struct supervisor *sup);
+void procs_update(struct supervisor *sup); // a new configuration: starts what it newly asks for
 void procs_reap(struct supervisor *sup);
 void procs_free(struct supervisor *sup);
 unsigned procs_running(const struct supervisor *sup);
@@ -138,5 +140,6 @@ bool files_allowed(enum ipc_role role, enum ipc_file file);
 int listen_open(struct supervisor *sup);
 void listen_close(struct supervisor *sup);
 
-// privs.c: gives up what no part of this program needs. 0 or -errno.
-int privs_reduce(void);
+// privs.c: gives up what no part of this program needs. `scripts`: the operator's run under it. 0
+// or -errno.
+int privs_reduce(bool scripts);

@@ -28,6 +28,7 @@ struct sent {
 		struct ipc_connect_result result;
 		struct ipc_dtls_params params;
 		struct ipc_dtls_set dtls_set;
+		struct ipc_script_run script;
 	};
 };
 

@@ -14,6 +14,7 @@
 #define A IPC_AUTH
 #define E IPC_EDGE
 #define N IPC_SESSION
+#define X IPC_SCRIPT
 
 struct expected {
 	enum ipc_role from, to;
@@ -26,6 +27,15 @@ static const struct expected expected[] = {
 	{S, A, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
 	{S, E, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
 	{S, N, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, X, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, X, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, X, IPC_START, 16, 0, 0},
+	{S, X, IPC_STOP, 16, 0, 0},
+	{X, S, IPC_READY, 16, 0, 0},
+	{X, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{X, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{N, X, IPC_SCRIPT_RUN, sizeof(struct ipc_script_run), 0, 0},
+	{X, N, IPC_SCRIPT_DONE, sizeof(struct ipc_script_done), 0, 0},
 	{S, A, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
 	{S, E, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
 	{S, N, IPC_PEER, sizeof(struct ipc_peer), 1, 1},

@@ -89,6 +89,7 @@ static void child_open(struct bench *bench, unsigned number) {
 
 	assert_int_equal(
 		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+	proc->wanted = true;
 	proc->ready = false;
 	proc->chan = ipc_chan_new(bench->sup.base, pair[0], IPC_SUPERVISOR, proc->role, proc->index,
 		proc_message, on_closed, proc);
