@@ -12,8 +12,21 @@
 
 #define READ_MAX 16384
 
+// NULL: new clients are served.
+static const char *unavailable(struct child *child) {
+	if (edge_of(child)->draining)
+		return "This gateway is in maintenance: new clients are not taken";
+	if (!edge_dtls_attached(child))
+		return "The dataplane is not there";
+	if (child_peer(child, IPC_AUTH, 0) == NULL || child_peer(child, IPC_SESSION, 0) == NULL)
+		return "The gateway is starting";
+	return NULL;
+}
+
 static struct portal_env env_of(const struct conn *conn) {
 	return (struct portal_env){
+		.draining = edge_of(conn->owner->child)->draining,
+		.unavailable = unavailable(conn->owner->child),
 		.cfg = child_cfg(conn->owner->child),
 		.cert_sha1 = conn->cert->sha1,
 		.chain_pem = conn->cert->chain,

@@ -610,3 +610,7 @@ void edge_dtls_stop(struct child *child) {
 	free(dtls);
 	edge_of(child)->dtls = NULL;
 }
+
+bool edge_dtls_attached(struct child *child) {
+	return edge_of(child)->dtls != NULL && edge_of(child)->dtls->attached;
+}

@@ -93,6 +93,9 @@ static int edge_message(
 		return edge_conns_connect_result(child, (const struct ipc_connect_result *)msg);
 	case IPC_DTLS_PARAMS:
 		return edge_dtls_params(child, (const struct ipc_dtls_params *)msg);
+	case IPC_MAINTENANCE:
+		edge_of(child)->draining = ((const struct ipc_maintenance *)msg)->draining != 0;
+		return 0;
 	case IPC_DTLS_SET:
 		return edge_dtls_set(child, (const struct ipc_dtls_set *)msg);
 	default:

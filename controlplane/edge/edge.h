@@ -20,6 +20,7 @@ struct edge {
 	struct edge_dtls *dtls; // dtls.c's, NULL until edge_dtls_start
 	struct edge_conns *conns;
 	struct edge_tls *tls;
+	bool draining; // no new logins
 };
 
 static inline struct edge *edge_of(struct child *child) {
@@ -45,3 +46,4 @@ void edge_dtls_session_up(struct child *child);
 void edge_dtls_reload(struct child *child);
 // The process ends: detach, wipe, free.
 void edge_dtls_stop(struct child *child);
+bool edge_dtls_attached(struct child *child);

@@ -164,7 +164,34 @@ static void form_send(struct portal *portal, const struct portal_env *env, const
 
 #define ASK "Please enter your username and password."
 
+// For load balancers: may new clients come here?
+static enum portal_todo health(const struct request *r) {
+	const char *reason = r->env->unavailable;
+
+	if (reason == NULL)
+		return answer(r, 200, "text/plain", "serving\n");
+	status_line(r->portal, 503, r->out);
+	buf_printf(r->out, "X-Reason: %s\r\nCache-Control: no-store\r\n", reason);
+	body_add(r->portal, "text/plain", reason, strlen(reason), r->out);
+	return PORTAL_ANSWERED;
+}
+
+static bool is_health(const struct request *r) {
+	const char *path = r->env->cfg->health_path;
+
+	return path != NULL && path[0] != '\0' && strcmp(r->http->path, path) == 0 &&
+		(r->http->method == HTTP_M_GET || r->http->method == HTTP_M_HEAD);
+}
+
+// Cookies are taken as ever: who has a session may come back to it.
+static enum portal_todo login_refused(const struct request *r) {
+	portal_unavailable(r->portal, r->env->unavailable, r->out);
+	return PORTAL_ANSWERED;
+}
+
 static enum portal_todo url_form(const struct request *r, const char *arg) {
+	if (r->env->draining)
+		return login_refused(r);
 	form_send(r->portal, r->env, ASK, NULL, 0, r->out);
 	return PORTAL_ANSWERED;
 }
@@ -258,6 +285,8 @@ static enum portal_todo url_login(const struct request *r, const char *arg) {
 	groups_read(r->portal, r->env->cfg, &creds);
 	if (creds.kind == CREDS_LOGOUT)
 		logged_out(r);
+	else if (r->env->draining)
+		login_refused(r);
 	else if (creds.kind == CREDS_REPLY && login_fill(r, &creds))
 		todo = PORTAL_LOGIN;
 	else
@@ -408,6 +437,8 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 		portal->requests >= env->cfg->auth.requests_per_connection;
 	if (req->method == HTTP_M_CONNECT)
 		return tunnel_request(&r);
+	if (is_health(&r))
+		return health(&r);
 	url = url_find(req->path);
 	portal->url_group[0] = '\0';
 	if (url == NULL)

@@ -13,6 +13,8 @@ struct portal_env {
 	const struct cfg *cfg;
 	const uint8_t *cert_sha1; // 20 bytes: the leaf's DER
 	const char *chain_pem; // leaf first
+	bool draining; // no new logins
+	const char *unavailable; // why new clients are not served, for X-Reason; NULL: they are
 };
 
 // One connection's login. All zero at its start.

@@ -54,6 +54,7 @@ enum ipc_type {
 	IPC_START, // all descriptors are there: begin
 	IPC_STATE_DIR, // session: its directory is ready (fd: O_PATH directory)
 	IPC_RELOAD_RESULT, // to session: text for the CLI
+	IPC_MAINTENANCE, // edge, session: new clients are wanted or not
 	// children to supervisor
 	IPC_READY = 32, // serving
 	IPC_FILE_OPEN, // auth: please open a configured file
@@ -61,6 +62,8 @@ enum ipc_type {
 	IPC_DATAPLANE_LOST, // the channel closed: please attach again
 	IPC_RELOAD, // session, for the CLI: reload the configuration
 	IPC_RELOADED, // configuration applied (or not: status, reason)
+	IPC_MAINTAIN, // session, for the CLI: drain, serve again, stop
+	IPC_DRAINED, // session: there is no session any more
 	// edge and auth
 	IPC_CERTS = 64, // auth to edge: one certificate chain (index, of how many)
 	IPC_SIGN, // edge to auth: sign this TLS handshake hash
@@ -449,6 +452,22 @@ struct ipc_dtls_up {
 struct ipc_dtls_set {
 	struct ipc_hdr hdr; // req: that of IPC_DTLS_UP
 	int32_t status; // 0 or -errno: the dataplane does not have the keys
+	uint32_t reserved;
+};
+
+// Kept by the supervisor, so that it outlives every child.
+struct ipc_maintenance {
+	struct ipc_hdr hdr;
+	uint32_t draining; // no new logins
+	uint32_t stop; // the control plane ends once there is no session
+	uint64_t until_s; // CLOCK_MONOTONIC: then those that are left are disconnected; 0: never
+};
+
+struct ipc_maintain {
+	struct ipc_hdr hdr;
+	uint32_t draining;
+	uint32_t stop; // with `draining` when drained, without it at once
+	uint32_t timeout_s; // 0: none
 	uint32_t reserved;
 };
 

@@ -45,6 +45,8 @@ static const struct ipc_rule rules[] = {
 	ROW(SUP, SESSION, IPC_CONTROL_LISTENER, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_STATE_DIR, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_RELOAD_RESULT, ipc_status, 0, 0),
+	ROW(SUP, SESSION, IPC_MAINTENANCE, ipc_maintenance, 0, 0),
+	ROW(SUP, EDGE, IPC_MAINTENANCE, ipc_maintenance, 0, 0),
 
 	// What children may ask of root. The supervisor checks again which file is whose.
 	ROW(AUTH, SUP, IPC_READY, ipc_empty, 0, 0),
@@ -64,6 +66,8 @@ static const struct ipc_rule rules[] = {
 	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_RELOAD, ipc_empty, 0, 0),
+	ROW(SESSION, SUP, IPC_MAINTAIN, ipc_maintain, 0, 0),
+	ROW(SESSION, SUP, IPC_DRAINED, ipc_empty, 0, 0),
 
 	// The network side asks for what it must not hold: keys, passwords, the cookie secret.
 	ROW(AUTH, EDGE, IPC_CERTS, ipc_certs, 0, 0),

@@ -313,6 +313,42 @@ static void do_reload(struct client *client, const json_t *args) {
 	}
 }
 
+#define MAINTAIN_MAX 604800 // a week
+
+static void maintain(
+	struct client *client, const json_t *args, const char *what, bool draining, bool stop) {
+	json_int_t timeout = json_integer_value(json_object_get(args, "timeout"));
+	struct session_totals totals;
+	if (timeout < 0 || timeout > MAINTAIN_MAX) {
+		answer_error(client, EINVAL, "the timeout is not 0..604800 seconds");
+		return;
+	}
+	int status = session_maintain_request(server.mgr, draining, stop, (uint32_t)timeout);
+	log_info("maintenance_asked", "by_uid=%u what=%s timeout=%u status=%d",
+		(unsigned)client->uid, what, (unsigned)timeout, status);
+	session_totals(server.mgr, &totals);
+	if (status != 0)
+		answer_error(client, status, "the supervisor cannot be asked");
+	else
+		answer(client,
+			json_pack("{s:i}", "sessions",
+				(int)(totals.authenticated + totals.connected +
+					totals.disconnected)));
+}
+
+static void do_drain(struct client *client, const json_t *args) {
+	maintain(client, args, "drain", true, false);
+}
+
+static void do_undrain(struct client *client, const json_t *args) {
+	maintain(client, NULL, "undrain", false, false);
+}
+
+static void do_stop(struct client *client, const json_t *args) {
+	bool drain = json_is_true(json_object_get(args, "drain"));
+	maintain(client, args, drain ? "drain-and-stop" : "stop", drain, true);
+}
+
 static const struct command commands[] = {
 	{"show-sessions", do_sessions},
 	{"show-session", do_session},
@@ -325,6 +361,9 @@ static const struct command commands[] = {
 	{"show-status", do_status},
 	{"disconnect", do_disconnect},
 	{"reload", do_reload},
+	{"drain", do_drain},
+	{"undrain", do_undrain},
+	{"stop", do_stop},
 };
 
 static void request(struct client *client, const char *line, size_t len) {

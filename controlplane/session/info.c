@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "controlplane/session/sessions.h"
 
@@ -128,7 +129,12 @@ void session_totals(struct session_mgr *mgr, struct session_totals *out) {
 		.max_clients = session_limit(mgr),
 		.dataplane = dplane_attached(mgr->dplane),
 		.boot_id = dplane_boot_id(mgr->dplane),
+		.draining = mgr->maintenance.draining,
+		.stopping = mgr->maintenance.stop,
+		.scripts_due = mgr->nb_scripts_due,
 	};
+	if (mgr->maintenance.until_s)
+		out->drain_ends = session_now() + mgr->maintenance.until_s - clock_s();
 }
 
 const struct abi_stats *session_stats(struct session_mgr *mgr) {
@@ -141,6 +147,14 @@ const struct abi_session_stats *session_stats_at(struct session_mgr *mgr, uint32
 
 const struct cfg *session_cfg(struct session_mgr *mgr) {
 	return mgr->cfg;
+}
+
+int session_maintain_request(
+	struct session_mgr *mgr, bool draining, bool stop, uint32_t timeout_s) {
+	struct ipc_maintain msg = {.draining = draining, .stop = stop, .timeout_s = timeout_s};
+
+	return mgr->opts.send(
+		IPC_SUPERVISOR, 0, IPC_MAINTAIN, &msg.hdr, sizeof(msg), mgr->opts.arg);
 }
 
 int session_reload_request(

@@ -179,6 +179,9 @@ static int role_message(
 		return session_dtls_query(mgr, index, (const struct ipc_dtls_query *)msg);
 	case IPC_DTLS_UP:
 		return session_dtls_up(mgr, index, (const struct ipc_dtls_up *)msg);
+	case IPC_MAINTENANCE:
+		session_maintenance(mgr, (const struct ipc_maintenance *)msg);
+		return 0;
 	case IPC_SCRIPT_DONE:
 		return scripts_done(mgr, (const struct ipc_script_done *)msg);
 	case IPC_RELOAD_RESULT:

@@ -108,6 +108,9 @@ struct session_totals {
 	uint32_t max_clients;
 	bool dataplane; // attached
 	uint64_t boot_id;
+	bool draining, stopping; // no new logins; the control plane ends when all have gone
+	uint64_t drain_ends; // CLOCK_REALTIME: those that are left are disconnected; 0: never
+	uint32_t scripts_due; // disconnect scripts that have not been run yet
 };
 void session_totals(struct session_mgr *mgr, struct session_totals *out);
 
@@ -123,6 +126,9 @@ const struct cfg *session_cfg(struct session_mgr *mgr);
 // text for people), or -ETIMEDOUT after 30 s. Only one at a time: -EBUSY. 0 when asked.
 int session_reload_request(
 	struct session_mgr *mgr, void (*done)(int status, const char *text, void *arg), void *arg);
+
+// Asks the supervisor to drain, to serve again (nothing set), or to stop. 0 or -errno.
+int session_maintain_request(struct session_mgr *mgr, bool draining, bool stop, uint32_t timeout_s);
 
 // Implemented by control.c (the CLI's server). `fd` is the listening socket and taken over; a
 // second call replaces the first. 0 or -errno.

@@ -14,9 +14,11 @@
 #include <event2/event.h>
 
 #include "controlplane/ipc/ipc.h"
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 
 #define TICK_S 1
+#define DRAIN_SCRIPTS_S 30u // beyond the time limit, disconnect scripts are not waited for
 
 uint64_t session_now(void) {
 	struct timespec ts;
@@ -330,6 +332,8 @@ static int login_check(struct session_mgr *mgr, const struct ipc_session_new *ms
 
 	if (!mgr->loaded)
 		return -EAGAIN; // auth asks again
+	if (mgr->maintenance.draining)
+		return -ESHUTDOWN; // edges refuse it before they ask for a password
 	if (session_find(mgr, msg->cookie_hash))
 		return -EIO;
 	if (!mgr->nb_free ||
@@ -424,6 +428,31 @@ static void stream_missing(struct session_mgr *mgr, struct session *session) {
 	session_ended(mgr, session, ABI_END_TEMPORARY);
 }
 
+void session_maintenance(struct session_mgr *mgr, const struct ipc_maintenance *msg) {
+	mgr->maintenance = *msg;
+	mgr->drained = false;
+}
+
+// The time is over: those that are left are told to go. Then the end of the last one is told, and
+// waits for the scripts that come with it; those that do not come to an end are in the store.
+static void drain_tick(struct session_mgr *mgr) {
+	uint64_t until = mgr->maintenance.until_s, now = clock_s();
+	struct ipc_empty msg = {0};
+
+	if (!mgr->maintenance.draining || mgr->drained)
+		return;
+	if (until && now >= until && session_disconnect_all(mgr) > 0)
+		log_info("drain_timeout", "text=\"those that were left were disconnected\"");
+	if (mgr->nb_state[SESSION_AUTHENTICATED] + mgr->nb_state[SESSION_CONNECTED] +
+			mgr->nb_state[SESSION_DISCONNECTED] >
+		0)
+		return;
+	if (mgr->nb_scripts_due && !(until && now >= until + DRAIN_SCRIPTS_S))
+		return;
+	mgr->drained = mgr->opts.send(IPC_SUPERVISOR, 0, IPC_DRAINED, &msg.hdr, sizeof(msg),
+			       mgr->opts.arg) == 0;
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	struct session_mgr *mgr = arg;
 	uint64_t now = session_now();
@@ -438,6 +467,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	reconcile_tick(mgr);
 	usage_tick(mgr);
 	scripts_tick(mgr);
+	drain_tick(mgr);
 	if (mgr->reload.done && mgr->reload.due <= now) {
 		struct session_reload reload = mgr->reload;
 

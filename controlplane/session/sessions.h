@@ -174,6 +174,8 @@ struct session_mgr {
 	TAILQ_HEAD(, script_due) scripts_due; // in the order of their ends
 	unsigned nb_scripts_due, nb_scripts_sent;
 	struct session_reload reload;
+	struct ipc_maintenance maintenance;
+	bool drained; // the supervisor has been told
 };
 
 _Static_assert(ABI_EDGES_MAX <= 64, "a bit for each edge");
@@ -221,6 +223,9 @@ void session_commit(struct session_mgr *mgr);
 
 // IPC_SESSION_NEW. Non-zero: the content is invalid.
 int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg);
+
+// IPC_MAINTENANCE.
+void session_maintenance(struct session_mgr *mgr, const struct ipc_maintenance *msg);
 
 // --- persist.c ---
 

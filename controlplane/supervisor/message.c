@@ -68,6 +68,12 @@ int proc_message(struct ipc_chan *chan, const struct ipc_hdr *hdr, int *fds, voi
 	case IPC_RELOAD:
 		sup_reload_start(proc->sup, true, hdr->req);
 		return 0;
+	case IPC_MAINTAIN:
+		maintain_set(proc->sup, (const void *)hdr);
+		return 0;
+	case IPC_DRAINED:
+		maintain_drained(proc->sup);
+		return 0;
 	case IPC_RELOADED:
 		sup_reload_answer(proc, (const void *)hdr);
 		return 0;

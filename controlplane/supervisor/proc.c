@@ -73,9 +73,11 @@ static void send_own_descriptors(struct proc *proc) {
 	struct ipc_empty msg = {0};
 	switch (proc->role) {
 	case IPC_EDGE:
+		maintain_tell(proc);
 		send_listeners(proc);
 		break;
 	case IPC_SESSION:
+		maintain_tell(proc);
 		proc_send(proc, IPC_STATE_DIR, &msg.hdr, sizeof(msg), &proc->sup->state_dir, 1);
 		proc_send(proc, IPC_CONTROL_LISTENER, &msg.hdr, sizeof(msg),
 			&proc->sup->control_sock, 1);

@@ -41,20 +41,28 @@ static void on_stop_timeout(evutil_socket_t fd, short what, void *arg) {
 	procs_kill(arg);
 }
 
-static void on_stop(evutil_socket_t sig, short what, void *arg) {
+void sup_stop(struct supervisor *sup) {
 	const struct timeval timeout = {.tv_sec = STOP_TIMEOUT_S};
-	struct supervisor *sup = arg;
 	if (sup->stopping) { // asked twice: do not wait
 		procs_kill(sup);
 		return;
 	}
-	log_info("stop", "signal=%d", (int)sig);
 	sd_notify(0, "STOPPING=1");
 	sup->stopping = true;
 	event_add(sup->stop_timer, &timeout);
 	procs_stop(sup);
 	if (procs_running(sup) == 0)
 		sup_exit(sup, EXIT_SUCCESS);
+}
+
+static void on_stop(evutil_socket_t sig, short what, void *arg) {
+	log_info("stop", "signal=%d", (int)sig);
+	sup_stop(arg);
+}
+
+static void on_maintenance(evutil_socket_t sig, short what, void *arg) {
+	const struct ipc_maintain want = {.draining = 1, .stop = 1};
+	maintain_set(arg, &want);
 }
 
 static void on_hangup(evutil_socket_t sig, short what, void *arg) {
@@ -73,6 +81,7 @@ static int start_signals(struct supervisor *sup) {
 		{SIGTERM, on_stop},
 		{SIGINT, on_stop},
 		{SIGHUP, on_hangup},
+		{SIGUSR2, on_maintenance},
 		{SIGCHLD, on_child},
 	};
 	_Static_assert(sizeof(signals) / sizeof(signals[0]) ==

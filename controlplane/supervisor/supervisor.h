@@ -81,8 +81,9 @@ struct supervisor {
 	unsigned nb_procs;
 	bool announced; // READY was said
 	bool stopping;
+	struct ipc_maintenance maintenance;
 	int status; // exit status
-	struct event *ev_signals[4];
+	struct event *ev_signals[5];
 	struct event *stop_timer;
 };
 
@@ -90,6 +91,12 @@ struct supervisor {
 int supervisor_main(const char *config_path);
 void sup_exit(struct supervisor *sup, int status);
 void sup_announce(struct supervisor *sup); // a child became ready
+void sup_stop(struct supervisor *sup); // asks all children to end
+
+// maintain.c: draining, and stopping after it.
+void maintain_set(struct supervisor *sup, const struct ipc_maintain *want);
+void maintain_drained(struct supervisor *sup); // the last session has gone
+void maintain_tell(struct proc *proc); // a child that starts
 
 // config.c: reads, validates, seals. NULL error is never left: *error is malloc'ed on failure.
 int sup_config_load(const char *path, struct config *config, char **error);

@@ -17,6 +17,8 @@ struct cli {
 	bool json;
 	bool all; // show counters
 	unsigned interval; // show workers: seconds, 0: totals
+	bool drain; // stop
+	unsigned timeout; // drain, stop: seconds, 0: none
 };
 
 // Each gets the words behind its name and returns an exit status.
@@ -24,6 +26,9 @@ int cmd_show(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_disconnect(struct cli *cli, int argc, char **argv);
 int cmd_reload(struct cli *cli, int argc, char **argv);
+int cmd_drain(struct cli *cli, int argc, char **argv);
+int cmd_undrain(struct cli *cli, int argc, char **argv);
+int cmd_stop(struct cli *cli, int argc, char **argv);
 // `argv[0]` is "passwd": it has options of its own.
 int cmd_passwd(int argc, char **argv);
 

@@ -27,6 +27,10 @@ static const char help[] =
 	"  disconnect user NAME      end all sessions of a user; their cookies die\n"
 	"  disconnect id ID          end one session\n"
 	"  reload                    read the configuration and the certificates again\n"
+	"  drain [--timeout S]       no new clients; those that are there stay, for S seconds\n"
+	"  undrain                   take new clients again\n"
+	"  stop [--drain [--timeout S]]\n"
+	"                            end the control plane now, or when the last client has gone\n"
 	"  passwd ...                edit the password file (penstockctl passwd --help)\n"
 	"\n"
 	"Options:\n"
@@ -53,6 +57,16 @@ static const struct {
 		"Usage: penstockctl [--json] reload\n\n"
 		"Says what was applied and what needs a restart. A file with an error changes "
 		"nothing.\n"},
+	{"drain", cmd_drain,
+		"Usage: penstockctl [--json] drain [--timeout S]\n\n"
+		"New logins are refused, the health URL answers 503. Clients that are connected "
+		"stay,\nand may come back; after S seconds those that are left are disconnected.\n"},
+	{"undrain", cmd_undrain, "Usage: penstockctl [--json] undrain\n"},
+	{"stop", cmd_stop,
+		"Usage: penstockctl [--json] stop [--drain [--timeout S]]\n\n"
+		"Ends the control plane, while the dataplane goes on forwarding; with --drain when "
+		"the\nlast client has gone, or after S seconds, when those that are left are "
+		"disconnected.\n"},
 };
 
 static int dispatch(struct cli *cli, int argc, char **argv, bool want_help) {
@@ -80,6 +94,17 @@ static int parse_interval(struct cli *cli, const char *text) {
 	return CLI_OK;
 }
 
+static int parse_timeout(struct cli *cli, const char *text) {
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || value < 1 || value > 604800) {
+		say_error("--timeout %s: expected 1..604800 seconds", text);
+		return CLI_USAGE;
+	}
+	cli->timeout = (unsigned)value;
+	return CLI_OK;
+}
+
 // `passwd` has options of its own: it is looked for behind those that come before it.
 static char **find_passwd(int argc, char **argv, int *rest) {
 	int i = 1;
@@ -95,13 +120,16 @@ static int run(struct cli *cli, int argc, char **argv) {
 		{"json", no_argument, NULL, 'j'},
 		{"all", no_argument, NULL, 'a'},
 		{"interval", required_argument, NULL, 'i'},
+		{"timeout", required_argument, NULL, 't'},
+		{"drain", no_argument, NULL, 'd'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'V'},
 		{0},
 	};
 	bool want_help = false;
 	int c, status = CLI_OK;
-	while (status == CLI_OK && (c = getopt_long(argc, argv, "s:jahi:V", names, NULL)) != -1) {
+	while (status == CLI_OK &&
+		(c = getopt_long(argc, argv, "s:jahi:t:dV", names, NULL)) != -1) {
 		switch (c) {
 		case 's':
 			cli->client.path = optarg;
@@ -114,6 +142,12 @@ static int run(struct cli *cli, int argc, char **argv) {
 			break;
 		case 'i':
 			status = parse_interval(cli, optarg);
+			break;
+		case 't':
+			status = parse_timeout(cli, optarg);
+			break;
+		case 'd':
+			cli->drain = true;
 			break;
 		case 'h':
 			want_help = true;

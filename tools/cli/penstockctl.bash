@@ -22,7 +22,7 @@ _penstockctl() {
 		case ${COMP_WORDS[i]} in
 		-s | --socket) socket=${COMP_WORDS[++i]} ;;
 		-c | --passwd) file=${COMP_WORDS[++i]} ;;
-		-g | --groups | -i | --interval) ((i++)) ;;
+		-g | --groups | -i | --interval | -t | --timeout) ((i++)) ;;
 		-*) ;;
 		*) words+=("${COMP_WORDS[i]}") ;;
 		esac
@@ -32,10 +32,10 @@ _penstockctl() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
-	-g | --groups | -i | --interval) return ;;
+	-g | --groups | -i | --interval | -t | --timeout) return ;;
 	esac
 	case "${words[*]}" in
-	'') fixed='status show disconnect reload passwd --socket --json --help --version' ;;
+	'') fixed='status show disconnect reload drain undrain stop passwd --socket --json --help --version' ;;
 	show) fixed='sessions session interfaces counters workers leases version --json' ;;
 	'show session') names=$(_penstockctl_field user; _penstockctl_field id) ;;
 	'show counters') fixed='--all --json' ;;
@@ -44,6 +44,8 @@ _penstockctl() {
 	disconnect) fixed='user id' ;;
 	'disconnect user') names=$(_penstockctl_field user) ;;
 	'disconnect id') names=$(_penstockctl_field id) ;;
+	drain) fixed='--timeout --json' ;;
+	stop) fixed='--drain --timeout --json' ;;
 	passwd)
 		if [[ $cur == -* ]]; then
 			fixed='--passwd --groups --stdin --delete --lock --unlock --help'

@@ -427,6 +427,18 @@ void render_status(FILE *out, const json_t *status, unsigned width, uint64_t now
 		format_count(number(sessions, "disconnected"), b),
 		format_count(number(sessions, "authenticated"), c));
 	fprintf(out, " (at most %s)\n", format_count(number(sessions, "max_clients"), a));
+	if (json_is_true(json_object_get(sessions, "draining"))) {
+		uint64_t ends = number(sessions, "drain_ends_at");
+		fprintf(out, "Maintenance    DRAINING: no new clients");
+		if (ends != 0)
+			fprintf(out, ", the others are disconnected in %s",
+				format_duration(ends > now ? ends - now : 0, a));
+		fprintf(out, "%s\n",
+			json_is_true(json_object_get(sessions, "stopping")) ? ", then stop" : "");
+	}
+	if (number(sessions, "scripts_due") != 0)
+		fprintf(out, "Scripts        %s disconnect scripts to run\n",
+			format_count(number(sessions, "scripts_due"), a));
 	fprintf(out, "Since start    %s logins, %s connects,",
 		format_count(number(sessions, "logins"), a),
 		format_count(number(sessions, "connects"), b));

@@ -251,3 +251,40 @@ int cmd_reload(struct cli *cli, int argc, char **argv) {
 	json_decref(result);
 	return CLI_OK;
 }
+
+// ---- maintenance
+
+// The answer holds how many sessions there are.
+static int maintain(struct cli *cli, const char *command, json_t *args, const char *done) {
+	json_t *result = client_ask(&cli->client, command, args);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	json_int_t n = json_integer_value(json_object_get(result, "sessions"));
+	printf("%s; %lld session%s now\n", done, (long long)n, n == 1 ? "" : "s");
+	json_decref(result);
+	return CLI_OK;
+}
+
+int cmd_drain(struct cli *cli, int argc, char **argv) {
+	if (argc != 0)
+		return usage("too many words");
+	return maintain(cli, "drain", json_pack("{s:i}", "timeout", (int)cli->timeout), "draining");
+}
+
+int cmd_undrain(struct cli *cli, int argc, char **argv) {
+	if (argc != 0)
+		return usage("too many words");
+	return maintain(cli, "undrain", NULL, "serving");
+}
+
+int cmd_stop(struct cli *cli, int argc, char **argv) {
+	if (argc != 0)
+		return usage("too many words");
+	if (cli->timeout != 0 && !cli->drain)
+		return usage("--timeout goes with --drain");
+	return maintain(cli, "stop",
+		json_pack("{s:b, s:i}", "drain", cli->drain, "timeout", (int)cli->timeout),
+		cli->drain ? "draining, then stopping" : "stopping");
+}
