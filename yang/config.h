@@ -127,6 +127,48 @@ struct cfg_network {
 	uint32_t rx_rate, tx_rate;
 };
 
+// Bits of struct cfg_settings.set.
+#define CFG_SET_DNS (1u << 0)
+#define CFG_SET_NBNS (1u << 1)
+#define CFG_SET_SPLIT_INCLUDE (1u << 2)
+#define CFG_SET_SPLIT_EXCLUDE (1u << 3)
+#define CFG_SET_SPLIT_DNS (1u << 4)
+#define CFG_SET_DEFAULT_DOMAIN (1u << 5)
+#define CFG_SET_TUNNEL_ALL_DNS (1u << 6)
+#define CFG_SET_CLIENT_BYPASS (1u << 7)
+#define CFG_SET_BANNER (1u << 8)
+#define CFG_SET_MTU (1u << 9)
+#define CFG_SET_KEEPALIVE (1u << 10)
+#define CFG_SET_DPD (1u << 11)
+#define CFG_SET_MOBILE_DPD (1u << 12)
+#define CFG_SET_IDLE_TIMEOUT (1u << 13)
+#define CFG_SET_SESSION_TIMEOUT (1u << 14)
+#define CFG_SET_REKEY_TIME (1u << 15)
+#define CFG_SET_SWITCH_TO_TCP (1u << 16)
+#define CFG_SET_RX_RATE (1u << 17)
+#define CFG_SET_TX_RATE (1u << 18)
+#define CFG_SET_HOSTNAME (1u << 19)
+#define CFG_SET_POOLS (1u << 20)
+#define CFG_SET_NO_UDP (1u << 21)
+#define CFG_SET_MAX_SAME_CLIENTS (1u << 22)
+#define CFG_SET_DENY_ROAMING (1u << 23)
+#define CFG_SET_IPV4 (1u << 24)
+#define CFG_SET_IPV6 (1u << 25)
+
+// What is different for the sessions of a virtual host, a group or a user. What is not in `set` is
+// empty or 0 and counts for nothing.
+struct cfg_settings {
+	uint32_t set; // CFG_SET_*
+	struct cfg_network network; // no pre_login_banner
+	char *hostname; // that the client is told to be its own
+	char **pools; // names
+	size_t nb_pools;
+	bool no_udp; // no DTLS
+	uint32_t max_same_clients; // 0: no limit
+	bool deny_roaming;
+	struct cfg_addr ipv4, ipv6; // of a user alone: its own addresses
+};
+
 // What a user shows to be let in.
 enum cfg_factor {
 	CFG_FACTOR_PASSWORD_FILE = 1,
@@ -191,6 +233,12 @@ struct cfg_group {
 	char *name;
 	char *label; // for the form: the name when none is set
 	bool selectable; // shown in the form
+	struct cfg_settings settings;
+};
+
+struct cfg_user {
+	char *name;
+	struct cfg_settings settings;
 };
 
 // What is different for clients that come to one of these names.
@@ -200,6 +248,7 @@ struct cfg_vhost {
 	size_t nb_server_names;
 	struct cfg_alternative *alternatives; // none: those of cfg.auth
 	size_t nb_alternatives;
+	struct cfg_settings settings;
 };
 
 struct cfg_radius_server {
@@ -270,6 +319,8 @@ struct cfg {
 	struct cfg_radius radius;
 	struct cfg_group *groups;
 	size_t nb_groups;
+	struct cfg_user *users; // sorted by name
+	size_t nb_users;
 	struct cfg_vhost *vhosts;
 	size_t nb_vhosts;
 	struct cfg_scripts scripts;
@@ -311,6 +362,8 @@ size_t cfg_restart_needed(
 const struct cfg_vhost *cfg_vhost_find(const struct cfg *cfg, const char *server_name);
 // The group of this very name, or NULL.
 const struct cfg_group *cfg_group_find(const struct cfg *cfg, const char *name);
+// The user of this very name, or NULL.
+const struct cfg_user *cfg_user_find(const struct cfg *cfg, const char *name);
 // How users of the virtual host (NULL: of none) may log in: *n alternatives, at least one.
 const struct cfg_alternative *cfg_alternatives(
 	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n);

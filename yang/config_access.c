@@ -97,6 +97,7 @@ static void groups_build(struct build *build, const struct lyd_node *node, struc
 		group->label = build_copy(
 			build, label[0] != '\0' ? label : tree_text(node, "name"));
 		group->selectable = tree_bool(node, "selectable");
+		build_settings(build, tree_child(node, "settings"), &group->settings);
 	}
 }
 
@@ -104,8 +105,31 @@ static void groups_free(struct cfg *cfg) {
 	for (size_t i = 0; i < cfg->nb_groups; i++) {
 		free(cfg->groups[i].name);
 		free(cfg->groups[i].label);
+		build_settings_free(&cfg->groups[i].settings);
 	}
 	free(cfg->groups);
+}
+
+static int by_name(const void *a, const void *b) {
+	return strcmp(((const struct cfg_user *)a)->name, ((const struct cfg_user *)b)->name);
+}
+
+static void users_build(struct build *build, const struct lyd_node *node, struct cfg *cfg) {
+	cfg->users = build_entries(build, node, &cfg->nb_users, sizeof(*cfg->users));
+	for (size_t i = 0; i < cfg->nb_users; i++, node = tree_next(node)) {
+		cfg->users[i].name = build_string(build, node, "name");
+		build_settings(build, tree_child(node, "settings"), &cfg->users[i].settings);
+	}
+	if (cfg->nb_users > 1 && !build->oom)
+		qsort(cfg->users, cfg->nb_users, sizeof(*cfg->users), by_name);
+}
+
+static void users_free(struct cfg *cfg) {
+	for (size_t i = 0; i < cfg->nb_users; i++) {
+		free(cfg->users[i].name);
+		build_settings_free(&cfg->users[i].settings);
+	}
+	free(cfg->users);
 }
 
 static void vhosts_build(struct build *build, const struct lyd_node *node, struct cfg *cfg) {
@@ -116,6 +140,7 @@ static void vhosts_build(struct build *build, const struct lyd_node *node, struc
 		build_strings(
 			build, node, "server-name", &vhost->server_names, &vhost->nb_server_names);
 		alternatives_build(build, node, &vhost->alternatives, &vhost->nb_alternatives);
+		build_settings(build, tree_child(node, "settings"), &vhost->settings);
 	}
 }
 
@@ -125,6 +150,7 @@ static void vhosts_free(struct cfg *cfg) {
 		free(vhost->name);
 		build_strings_free(vhost->server_names, vhost->nb_server_names);
 		alternatives_free(vhost->alternatives, vhost->nb_alternatives);
+		build_settings_free(&vhost->settings);
 	}
 	free(cfg->vhosts);
 }
@@ -210,6 +236,7 @@ static void scripts_free(struct cfg_scripts *scripts) {
 void build_access(struct build *build, const struct lyd_node *top, struct cfg *cfg) {
 	auth_build(build, tree_child(top, "authentication"), &cfg->auth);
 	groups_build(build, tree_child(top, "group"), cfg);
+	users_build(build, tree_child(top, "user"), cfg);
 	vhosts_build(build, tree_child(top, "virtual-host"), cfg);
 	radius_build(build, tree_child(top, "radius"), &cfg->radius);
 	scripts_build(build, tree_child(top, "scripts"), &cfg->scripts);
@@ -223,6 +250,7 @@ void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.camouflage.secret);
 	free(cfg->auth.camouflage.realm);
 	groups_free(cfg);
+	users_free(cfg);
 	vhosts_free(cfg);
 	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);
 	radius_free(&cfg->radius);

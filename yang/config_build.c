@@ -70,30 +70,6 @@ static void build_pools(struct build *build, const struct lyd_node *top, struct 
 	}
 }
 
-static void build_network(
-	struct build *build, const struct lyd_node *node, struct cfg_network *net) {
-	build_addresses(build, node, "dns", &net->dns, &net->nb_dns);
-	build_addresses(build, node, "nbns", &net->nbns, &net->nb_nbns);
-	build_prefixes(build, node, "split-include", &net->split_include, &net->nb_split_include);
-	build_prefixes(build, node, "split-exclude", &net->split_exclude, &net->nb_split_exclude);
-	build_strings(build, node, "split-dns", &net->split_dns, &net->nb_split_dns);
-	net->default_domain = build_string(build, node, "default-domain");
-	net->tunnel_all_dns = tree_bool(node, "tunnel-all-dns");
-	net->client_bypass_protocol = tree_bool(node, "client-bypass-protocol");
-	net->banner = build_string(build, node, "banner");
-	net->pre_login_banner = build_string(build, node, "pre-login-banner");
-	net->mtu = tree_number(node, "mtu");
-	net->keepalive = tree_number(node, "keepalive");
-	net->dpd = tree_number(node, "dpd");
-	net->mobile_dpd = tree_number(node, "mobile-dpd");
-	net->idle_timeout = tree_number(node, "idle-timeout");
-	net->session_timeout = tree_number(node, "session-timeout");
-	net->rekey_time = tree_number(node, "rekey-time");
-	net->switch_to_tcp = tree_number(node, "switch-to-tcp-timeout");
-	net->rx_rate = tree_number(node, "rx-rate");
-	net->tx_rate = tree_number(node, "tx-rate");
-}
-
 static void build_port(struct build *build, const struct lyd_node *node, struct cfg_port *port) {
 	static const char *const modes[] = {"dedicated", "shared", "tap", NULL};
 	static const char *const drivers[] = {"auto", "af-xdp", "af-packet", "devargs", NULL};
@@ -166,17 +142,6 @@ struct cfg *cfg_build(const struct lyd_node *penstock) {
 
 // ---- free
 
-static void network_free(struct cfg_network *net) {
-	free(net->dns);
-	free(net->nbns);
-	free(net->split_include);
-	free(net->split_exclude);
-	build_strings_free(net->split_dns, net->nb_split_dns);
-	free(net->default_domain);
-	free(net->banner);
-	free(net->pre_login_banner);
-}
-
 static void dataplane_free(struct cfg_dataplane *dp) {
 	for (size_t i = 0; i < dp->nb_ports; i++) {
 		free(dp->ports[i].name);
@@ -208,7 +173,7 @@ void cfg_free(struct cfg *cfg) {
 	free(cfg->run_dir);
 	free(cfg->health_path);
 	build_access_free(cfg);
-	network_free(&cfg->network);
+	build_network_free(&cfg->network);
 	dataplane_free(&cfg->dataplane);
 	free(cfg);
 }

@@ -266,4 +266,5 @@ void cfg_cross_check(struct errors *errors, const struct cfg *cfg) {
 	check_ports(errors, cfg);
 	check_limits(errors, cfg);
 	cfg_cross_check_access(errors, cfg);
+	cfg_cross_check_settings(errors, cfg);
 }

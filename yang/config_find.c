@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Looks up what a configuration says of a server name or a group. Called by auth, session, edge.
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "yang/config.h"
@@ -44,6 +45,16 @@ const struct cfg_group *cfg_group_find(const struct cfg *cfg, const char *name) 
 			return &cfg->groups[i];
 	}
 	return NULL;
+}
+
+static int name_compare(const void *name, const void *user) {
+	return strcmp(name, ((const struct cfg_user *)user)->name);
+}
+
+const struct cfg_user *cfg_user_find(const struct cfg *cfg, const char *name) {
+	if (cfg->nb_users == 0)
+		return NULL;
+	return bsearch(name, cfg->users, cfg->nb_users, sizeof(*cfg->users), name_compare);
 }
 
 const struct cfg_alternative *cfg_alternatives(

@@ -30,6 +30,7 @@ struct cfg *cfg_build(const struct lyd_node *penstock);
 // The rules that YANG cannot say.
 void cfg_cross_check(struct errors *errors, const struct cfg *cfg);
 void cfg_cross_check_access(struct errors *errors, const struct cfg *cfg);
+void cfg_cross_check_settings(struct errors *errors, const struct cfg *cfg);
 
 // Helpers on addresses. Bit 0 is the first one on the wire.
 unsigned addr_bits(const struct cfg_addr *addr); // 32, 128 or 0

@@ -38,6 +38,13 @@ void build_addresses(struct build *build, const struct lyd_node *parent, const c
 void build_prefixes(struct build *build, const struct lyd_node *parent, const char *name,
 	struct cfg_prefix **list, size_t *n);
 
+// config_settings.c: what sessions get.
+void build_network(struct build *build, const struct lyd_node *node, struct cfg_network *net);
+void build_network_free(struct cfg_network *net);
+void build_settings(
+	struct build *build, const struct lyd_node *node, struct cfg_settings *settings);
+void build_settings_free(struct cfg_settings *settings);
+
 // config_access.c: users and logins.
 void build_access(struct build *build, const struct lyd_node *top, struct cfg *cfg);
 void build_access_free(struct cfg *cfg);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fills the list of settings of penstock.json(5) from the YANG modules, so that the manual page
-says what the programs check. Run by meson: settings.py TEMPLATE OUT MODULE TYPES GROUPINGS"""
+says what the programs check. Run by meson: settings.py TEMPLATE OUT MODULE TYPES
+GROUPINGS..."""
 
 import re
 import sys
@@ -53,6 +54,7 @@ class Page:
         self.groupings = {arg: body for key, arg, body in module + groupings if key == "grouping"}
         self.types = {"pst:" + arg: body for key, arg, body in types if key == "typedef"}
         self.lines = []
+        self.shown = {}  # path of the section that has the nodes of a grouping
 
     def kind(self, body):
         name = one(body, "type")
@@ -113,6 +115,21 @@ class Page:
                 found.append((key, arg, inner))
         return found
 
+    def without_shown(self, body, path):
+        """Settings that several sections have are in the first of them."""
+        found = []
+        for key, arg, inner in body:
+            if (key, arg) != ("uses", "pss:settings"):
+                found.append((key, arg, inner))
+            elif arg in self.shown:
+                self.lines.append(roff("All of %s, and:" % self.shown[arg]
+                                       if len(self.nodes(body)) > len(self.nodes([(key, arg, inner)]))
+                                       else "The same as %s." % self.shown[arg]))
+            else:
+                self.shown[arg] = path + "/"
+                found.append((key, arg, inner))
+        return found
+
     def walk(self, body, prefix):
         """Leaves first, then what has a section of its own."""
         key_name = one(body, "key")
@@ -128,15 +145,15 @@ class Page:
                 if at_least:
                     self.lines.append("At least %s, at most %s entries."
                                       % (at_least, one(inner, "max-elements", "any number of")))
-                self.walk(inner, path + "/")
+                self.walk(self.without_shown(inner, path), path + "/")
 
 
-def main(template, out, module, types, groupings):
+def main(template, out, module, types, *groupings):
     def load(path):
         with open(path, encoding="utf-8") as file:
             return statements(tokens(file.read()))[0][2]
     body = load(module)
-    page = Page(body, load(types), load(groupings))
+    page = Page(body, load(types), [node for path in groupings for node in load(path)])
     top = next(inner for key, arg, inner in body if key == "container")
     page.walk(top, "")
     with open(template, encoding="utf-8") as file:

@@ -225,6 +225,39 @@ static void test_vhosts(void **state) {
 	cfg_free(cfg);
 }
 
+static void test_settings(void **state) {
+	struct cfg *cfg = example("campus.json");
+	const struct cfg_settings *staff = &cfg->groups[0].settings;
+	const struct cfg_settings *library = &cfg->vhosts[0].settings;
+	const struct cfg_user *user = cfg_user_find(cfg, "turing@university.example");
+	assert_int_equal(staff->set,
+		CFG_SET_POOLS | CFG_SET_SPLIT_INCLUDE | CFG_SET_BANNER | CFG_SET_SESSION_TIMEOUT);
+	assert_int_equal(staff->nb_pools, 1);
+	assert_string_equal(staff->pools[0], "staff");
+	assert_int_equal(staff->network.nb_split_include, 2);
+	assert_int_equal(staff->network.session_timeout, 43200);
+	assert_string_equal(staff->hostname, "");
+	assert_int_equal(cfg->groups[2].settings.set, 0);
+	assert_int_equal(
+		library->set, CFG_SET_POOLS | CFG_SET_SPLIT_INCLUDE | CFG_SET_MTU | CFG_SET_DPD);
+	assert_int_equal(library->network.mtu, 1380);
+	assert_non_null(user);
+	assert_int_equal(user->settings.set,
+		CFG_SET_IPV4 | CFG_SET_IPV6 | CFG_SET_DNS | CFG_SET_SPLIT_INCLUDE | CFG_SET_NO_UDP |
+			CFG_SET_HOSTNAME | CFG_SET_DENY_ROAMING);
+	expect_addr(&user->settings.ipv4, "10.64.7.7");
+	expect_addr(&user->settings.ipv6, "2001:db8:64:77::1");
+	assert_true(user->settings.no_udp);
+	assert_false(user->settings.deny_roaming);
+	assert_string_equal(user->settings.hostname, "bombe");
+	assert_int_equal(cfg_user_find(cfg, "hopper")->settings.set, CFG_SET_IDLE_TIMEOUT);
+	assert_null(cfg_user_find(cfg, "lovelace"));
+	cfg_free(cfg);
+	cfg = example("quickstart.json");
+	assert_null(cfg_user_find(cfg, "hopper"));
+	cfg_free(cfg);
+}
+
 static void test_bans(void **state) {
 	struct cfg *cfg = example("campus.json");
 	const struct cfg_brute_force *bf = &cfg->auth.brute_force;
@@ -388,6 +421,7 @@ int main(void) {
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_vhosts),
+		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_scripts),
 		cmocka_unit_test(test_radius),
