@@ -78,7 +78,11 @@ int edge_conns_login_result(struct child *child, const struct ipc_login_result *
 int edge_conns_connect_result(struct child *child, const struct ipc_connect_result *msg) {
 	struct conn *conn = asker(edge_of(child)->conns, msg->hdr.req, IPC_CONNECT);
 
-	if (!ipc_str_ok(msg->reason, sizeof(msg->reason)) || msg->inner6_prefix > 128)
+	if (!ipc_str_ok(msg->reason, sizeof(msg->reason)) || msg->inner6_prefix > 128 ||
+		!ipc_str_ok(msg->username, sizeof(msg->username)) ||
+		!ipc_str_ok(msg->group, sizeof(msg->group)) ||
+		!ipc_str_ok(msg->server_name, sizeof(msg->server_name)) ||
+		!ipc_user_settings_ok(&msg->settings))
 		return -EINVAL;
 	if (conn != NULL)
 		conn_connected(conn, msg);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "controlplane/ipc/addr.h"
+#include "controlplane/settings/settings.h"
 #include "cstp.h"
 #include "encode.h"
 
@@ -195,7 +196,7 @@ struct answer {
 	struct buf *out;
 	const struct ipc_connect_result *result;
 	const struct cstp_offer *offer;
-	const struct cfg *cfg;
+	const struct settings *settings;
 };
 
 // A v4-mapped address as v4 text, another as v6 text.
@@ -249,7 +250,7 @@ static void cfg_addr_text(char *text, size_t size, const struct cfg_addr *addr) 
 }
 
 static void name_servers(const struct answer *a) {
-	const struct cfg_network *net = &a->cfg->network;
+	const struct cfg_network *net = &a->settings->network;
 	char text[INET6_ADDRSTRLEN];
 
 	for (size_t i = 0; i < net->nb_dns; i++) {
@@ -339,7 +340,7 @@ static void dtls(const struct answer *a) {
 
 // A header is one line: what is no printable ASCII goes as %XX, which clients undo.
 static void banner(const struct answer *a) {
-	const char *text = a->cfg->network.banner;
+	const char *text = a->settings->network.banner;
 
 	if (text == NULL || text[0] == '\0')
 		return;
@@ -354,14 +355,15 @@ static void banner(const struct answer *a) {
 }
 
 static void accept_answer(const struct answer *a) {
-	const struct cfg_network *net = &a->cfg->network;
+	const struct cfg_network *net = &a->settings->network;
 	struct buf *out = a->out;
 
 	buf_puts(out,
 		"HTTP/1.1 200 CONNECTED\r\n"
 		"X-CSTP-Version: 1\r\n"
 		"X-CSTP-Server-Name: Penstock " PENSTOCK_VERSION "\r\n");
-	header_text(out, "X-CSTP-Hostname", a->offer->hostname);
+	header_text(out, "X-CSTP-Hostname",
+		a->settings->hostname != NULL ? a->settings->hostname : a->offer->hostname);
 	header_number(out, "X-CSTP-DPD", a->result->dpd);
 	header_text(out, "X-CSTP-Default-Domain", net->default_domain);
 	addresses(a);
@@ -381,10 +383,14 @@ static void accept_answer(const struct answer *a) {
 
 void cstp_connect_answer(struct buf *out, const struct ipc_connect_result *result,
 	const struct cstp_offer *offer, const struct cfg *cfg) {
-	const struct answer a = {out, result, offer, cfg};
+	const struct settings_who who = {
+		result->server_name, result->group, result->username, &result->settings};
+	struct settings settings;
 
-	if (result->status == 0)
-		accept_answer(&a);
-	else
+	if (result->status != 0) {
 		cstp_refuse(out, result->status == 401 ? 401 : 503, result->reason);
+		return;
+	}
+	settings_compute(&settings, cfg, &who);
+	accept_answer(&(struct answer){out, result, offer, &settings});
 }

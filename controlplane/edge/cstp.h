@@ -24,7 +24,7 @@ struct cstp_offer {
 int cstp_connect_parse(struct ipc_connect *connect, struct cstp_offer *offer,
 	const struct http_request *req, const struct cfg *cfg);
 
-// The whole answer, 200 or refusal.
+// The whole answer, 200 or refusal, with the settings of the session that `result` names.
 void cstp_connect_answer(struct buf *out, const struct ipc_connect_result *result,
 	const struct cstp_offer *offer, const struct cfg *cfg);
 

@@ -418,7 +418,12 @@ struct ipc_connect_result {
 	uint16_t reserved;
 	uint32_t dpd, keepalive, idle_timeout, session_timeout, session_remaining, rekey_time;
 	char reason[IPC_REASON_LEN];
-	// everything else of the answer (DNS, routes, banner) comes from the configuration
+	// Whose: everything else of the answer (DNS, routes, banner) comes from the configuration and
+	// from what the authentication server said (settings.groups is empty).
+	char username[IPC_USER_LEN];
+	char group[IPC_GROUP_LEN];
+	char server_name[IPC_NAME_LEN];
+	struct ipc_user_settings settings;
 };
 
 struct ipc_stream_up {

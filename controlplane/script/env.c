@@ -16,6 +16,7 @@
 
 #include "controlplane/ipc/addr.h"
 #include "controlplane/ipc/ipc.h"
+#include "controlplane/settings/settings.h"
 
 #define VARIABLES_MAX 64u
 #define LIST_MAX 65536u // bytes of one list
@@ -301,6 +302,8 @@ int script_env_make(const struct cfg *cfg, enum ipc_script_event event,
 		[IPC_SCRIPT_DISCONNECT] = "disconnect",
 		[IPC_SCRIPT_HOST_UPDATE] = "host-update",
 	};
+	const struct settings_who who = {facts->server_name, facts->group, facts->user, NULL};
+	struct settings settings;
 	struct maker maker = {0};
 
 	if (!facts_ok(facts))
@@ -315,7 +318,8 @@ int script_env_make(const struct cfg *cfg, enum ipc_script_event event,
 	put(&maker, "PENSTOCK_SESSION", "%u", facts->session);
 	put_names(&maker, cfg, facts);
 	put_addresses(&maker, cfg, facts);
-	put_lists(&maker, &cfg->network);
+	settings_compute(&settings, cfg, &who);
+	put_lists(&maker, &settings.network);
 	if (event == IPC_SCRIPT_DISCONNECT)
 		put_end(&maker, facts);
 	if (maker.status == 0) {

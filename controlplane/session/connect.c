@@ -20,8 +20,6 @@
 #include "controlplane/session/mtu.h"
 #include "controlplane/session/sessions.h"
 
-#define IPV6_MTU_MIN 1280u
-
 struct step {
 	struct session_mgr *mgr;
 	struct abi_sid sid;
@@ -65,15 +63,19 @@ static uint16_t udp_port(const struct cfg *cfg, uint16_t local_port) {
 	return cfg->nb_listen ? cfg->listen[0].udp_port : 0;
 }
 
-static uint32_t dpd_of(const struct cfg *cfg, uint32_t wishes) {
-	const struct cfg_network *network = &cfg->network;
+void session_settings(
+	const struct session_mgr *mgr, const struct session *session, struct settings *settings) {
+	settings_compute(settings, mgr->cfg,
+		&(struct settings_who){session->str[STR_SERVER_NAME], session->str[STR_GROUP],
+			session->str[STR_USER], session->extra});
+}
 
+static uint32_t dpd_of(const struct cfg_network *network, uint32_t wishes) {
 	return wishes & IPC_WISH_MOBILE && network->mobile_dpd ? network->mobile_dpd : network->dpd;
 }
 
 // Seconds left of the session timeout; 0: none is set. Never 0 while it runs.
-static uint32_t session_left(const struct session_mgr *mgr, const struct session *session) {
-	uint32_t timeout = mgr->cfg->network.session_timeout;
+static uint32_t session_left(const struct session *session, uint32_t timeout) {
 	uint64_t now = session_now(), end = session->started + timeout;
 
 	if (!timeout)
@@ -82,8 +84,12 @@ static uint32_t session_left(const struct session_mgr *mgr, const struct session
 }
 
 static void answer_ok(struct session_mgr *mgr, struct session *session) {
-	const struct cfg_network *network = &mgr->cfg->network;
-	struct ipc_connect_result msg = {
+	struct settings settings;
+	const struct cfg_network *network = &settings.network;
+	struct ipc_connect_result msg;
+
+	session_settings(mgr, session, &settings);
+	msg = (struct ipc_connect_result){
 		.hdr.req = session->connect.req,
 		.sid = session->sid,
 		.inner4 = session->inner4,
@@ -95,15 +101,22 @@ static void answer_ok(struct session_mgr *mgr, struct session *session) {
 		.cstp_mtu = session->cstp_mtu,
 		.dtls_mtu = session->dtls_mtu,
 		.base_mtu = session->base_mtu,
-		.dpd = dpd_of(mgr->cfg, session->wishes),
+		.dpd = dpd_of(network, session->wishes),
 		.keepalive = network->keepalive,
 		.idle_timeout = network->idle_timeout,
 		.session_timeout = network->session_timeout,
-		.session_remaining = session_left(mgr, session),
+		.session_remaining = session_left(session, network->session_timeout),
 		.rekey_time = network->rekey_time,
 	};
 
-	msg.netmask4 = pools_netmask4(mgr->pools, &session->inner4);
+	msg.netmask4 = abi_addr_none(&settings.netmask4)
+		? pools_netmask4(mgr->pools, &session->inner4)
+		: settings.netmask4;
+	snprintf(msg.username, sizeof(msg.username), "%s", session->str[STR_USER]);
+	snprintf(msg.group, sizeof(msg.group), "%s", session->str[STR_GROUP]);
+	snprintf(msg.server_name, sizeof(msg.server_name), "%s", session->str[STR_SERVER_NAME]);
+	if (session->extra)
+		msg.settings = *session->extra;
 	memcpy(msg.app_id, session->app_id, sizeof(msg.app_id));
 	session->connecting = false;
 	session->edge = session->connect.edge;
@@ -116,21 +129,23 @@ static void answer_ok(struct session_mgr *mgr, struct session *session) {
 
 void session_policy(
 	const struct session_mgr *mgr, const struct session *session, struct abi_policy *policy) {
-	const struct cfg *cfg = mgr->cfg;
+	struct settings settings;
+	const struct cfg_network *network = &settings.network;
 
+	session_settings(mgr, session, &settings);
 	memset(policy, 0, sizeof(*policy));
 	if (session->dtls_mode == IPC_DTLS_NONE)
 		policy->flags |= ABI_POLICY_NO_DTLS;
-	if (cfg->dataplane.client_to_client)
+	if (mgr->cfg->dataplane.client_to_client)
 		policy->flags |= ABI_POLICY_CLIENT_TO_CLIENT;
 	policy->mtu = session->cstp_mtu;
-	policy->dpd_s = dpd_of(cfg, session->wishes);
-	policy->keepalive_s = cfg->network.keepalive;
-	policy->idle_timeout_s = cfg->network.idle_timeout;
-	policy->session_timeout_s = session_left(mgr, session);
-	policy->switch_to_tcp_s = cfg->network.switch_to_tcp;
-	policy->rx_bytes_per_s = cfg->network.rx_rate;
-	policy->tx_bytes_per_s = cfg->network.tx_rate;
+	policy->dpd_s = dpd_of(network, session->wishes);
+	policy->keepalive_s = network->keepalive;
+	policy->idle_timeout_s = network->idle_timeout;
+	policy->session_timeout_s = session_left(session, network->session_timeout);
+	policy->switch_to_tcp_s = network->switch_to_tcp;
+	policy->rx_bytes_per_s = network->rx_rate;
+	policy->tx_bytes_per_s = network->tx_rate;
 }
 
 static void added(int status, void *arg) {
@@ -218,53 +233,9 @@ void session_connect_go(struct session_mgr *mgr, struct session *session) {
 
 // --- the request ---
 
-static int lease(
-	struct session_mgr *mgr, struct session *session, int family, struct abi_addr *addr) {
-	uint64_t now = session_now();
-	struct record_lease record;
-	int ret = 0;
-
-	if (!abi_addr_none(addr)) {
-		ret = pools_take(mgr->pools, addr, session->str[STR_USER], session->sid.index, now);
-		if (ret == 0)
-			return 0;
-		memset(addr, 0, sizeof(*addr)); // the pools have changed: another one then
-	}
-	ret = pools_lease(
-		mgr->pools, family, session->str[STR_USER], session->sid.index, now, addr);
-	if (ret != 0)
-		return ret;
-	record_lease_init(&record);
-	record.addr = *addr;
-	record.last_used = now;
-	snprintf(record.user, sizeof(record.user), "%s", session->str[STR_USER]);
-	store_lease_put(mgr->store, &record);
-	return 0;
-}
-
-// NULL or why not.
-static const char *choose_addresses(struct session_mgr *mgr, struct session *session,
-	const struct ipc_connect *msg, uint16_t data_mtu) {
-	bool v6 = msg->wishes & IPC_WISH_V6 && pools_has(mgr->pools, AF_INET6) &&
-		data_mtu >= IPV6_MTU_MIN;
-	bool v4 = (msg->wishes & IPC_WISH_V4 || !(msg->wishes & IPC_WISH_V6)) &&
-		pools_has(mgr->pools, AF_INET);
-
-	// What a reconnecting client had stays, or it would give up (protocol 3.2).
-	if (v4 && lease(mgr, session, AF_INET, &session->inner4) != 0)
-		return "The IPv4 address pool is empty";
-	if (v6 && lease(mgr, session, AF_INET6, &session->inner6) != 0)
-		return "The IPv6 address pool is empty";
-	session->inner6_prefix = abi_addr_none(&session->inner6)
-		? 0
-		: pools_client_prefix(mgr->pools, &session->inner6);
-	if (abi_addr_none(&session->inner4) && abi_addr_none(&session->inner6))
-		return "No address pool serves this client";
-	return NULL;
-}
-
-static uint8_t choose_dtls(const struct session_mgr *mgr, const struct ipc_connect *msg) {
-	if (!udp_port(mgr->cfg, msg->local_port))
+static uint8_t choose_dtls(const struct session_mgr *mgr, const struct settings *settings,
+	const struct ipc_connect *msg) {
+	if (settings->no_udp || !udp_port(mgr->cfg, msg->local_port))
 		return IPC_DTLS_NONE;
 	if (mgr->cfg->dtls_psk && msg->wishes & IPC_WISH_DTLS_PSK)
 		return IPC_DTLS_PSK;
@@ -292,9 +263,8 @@ static void take_over(struct session *session, const struct ipc_connect *msg) {
 }
 
 // NULL or why this user may not connect now.
-static const char *check_limits(struct session_mgr *mgr, const struct session *session) {
-	uint32_t same = mgr->cfg->auth.max_same_clients;
-
+static const char *check_limits(
+	struct session_mgr *mgr, const struct session *session, uint32_t same) {
 	if (session->sid.index >= dplane_sessions_max(mgr->dplane))
 		return "The dataplane's session table is too small";
 	if (session->state != SESSION_DISCONNECTED)
@@ -308,8 +278,12 @@ static const char *check_limits(struct session_mgr *mgr, const struct session *s
 }
 
 static bool session_timed_out(const struct session_mgr *mgr, const struct session *session) {
-	return mgr->cfg->network.session_timeout && session->started &&
-		session->started + mgr->cfg->network.session_timeout <= session_now();
+	struct settings settings;
+	uint64_t end;
+
+	session_settings(mgr, session, &settings);
+	end = session->started + settings.network.session_timeout;
+	return settings.network.session_timeout && session->started && end <= session_now();
 }
 
 static void end_scripts_of(struct session_mgr *mgr, struct session *session,
@@ -326,21 +300,26 @@ static void end_scripts_of(struct session_mgr *mgr, struct session *session,
 // Everything that can be decided at once. NULL or the reason for a 503.
 static const char *prepare(
 	struct session_mgr *mgr, struct session *session, const struct ipc_connect *msg) {
-	uint8_t app_id[IPC_APP_ID_LEN], dtls = choose_dtls(mgr, msg);
-	struct mtu_out mtu = mtu_choose(&(struct mtu_in){
+	const struct abi_addr old4 = session->inner4, old6 = session->inner6;
+	uint8_t app_id[IPC_APP_ID_LEN], dtls;
+	struct settings settings;
+	struct mtu_out mtu;
+	const char *why;
+
+	session_settings(mgr, session, &settings);
+	dtls = choose_dtls(mgr, &settings, msg);
+	mtu = mtu_choose(&(struct mtu_in){
 		.outer6 = !abi_addr_is4(&msg->remote),
 		.dtls = dtls != IPC_DTLS_NONE,
 		.tls13 = msg->tls_version == ABI_TLS13,
 		.base_mtu = msg->base_mtu,
 		.tunnel_mtu = msg->mtu,
 		.path_mtu = msg->path_mtu,
-		.cfg_mtu = mgr->cfg->network.mtu,
+		.cfg_mtu = settings.network.mtu,
 	});
-	const struct abi_addr old4 = session->inner4, old6 = session->inner6;
-	const char *why = check_limits(mgr, session);
-
+	why = check_limits(mgr, session, settings.max_same_clients);
 	if (!why)
-		why = choose_addresses(mgr, session, msg, mtu.data);
+		why = session_addresses(mgr, session, &settings, msg->wishes, mtu.data);
 	if (why)
 		return why;
 	// Scripts know a connection by its addresses: with others it is another one.

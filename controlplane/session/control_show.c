@@ -154,6 +154,7 @@ json_t *show_session(const struct session_info *info, uint64_t now) {
 	put_text(&object, "user", info->user);
 	put_text(&object, "groups", info->groups);
 	put_text(&object, "group", info->group);
+	put_text(&object, "virtual_host", info->virtual_host);
 	put_text(&object, "state", NAME(state_names, info->state));
 	put_text(&object, "channel", show_channel(info));
 	put_addr(&object, "remote_address", &info->remote);

@@ -12,14 +12,19 @@
 static void info_fill(struct session_mgr *mgr, struct session *session, struct session_info *info) {
 	const struct abi_session_stats *stats = dplane_session_stats(
 		mgr->dplane, session->sid.index);
-	uint32_t timeout = mgr->cfg->network.session_timeout;
+	const struct cfg_vhost *vhost = cfg_vhost_find(mgr->cfg, session->str[STR_SERVER_NAME]);
+	struct settings settings;
+	uint32_t timeout;
 
+	session_settings(mgr, session, &settings);
+	timeout = settings.network.session_timeout;
 	*info = (struct session_info){
 		.sid = session->sid,
 		.state = session->state,
 		.user = session->str[STR_USER],
 		.groups = session->str[STR_GROUPS],
 		.group = session->str[STR_GROUP],
+		.virtual_host = vhost ? vhost->name : "",
 		.agent = session->str[STR_AGENT],
 		.server_name = session->str[STR_SERVER_NAME],
 		.hostname = session->str[STR_HOSTNAME],

@@ -24,6 +24,7 @@ struct entry {
 	uint32_t newer, older; // remembered: in order of last use
 	uint32_t user_next; // remembered: chain of its user's bucket
 	uint8_t state;
+	bool owned; // free ones are neither fresh nor remembered
 };
 
 // One family of one configured pool.
@@ -146,7 +147,13 @@ static void fresh_clear(struct pool *pool, uint32_t n) {
 	pool->fresh[n / 64] &= ~(1ull << (n % 64));
 }
 
-// Never set again, so the search goes over each word once in the pool's life.
+static void fresh_set(struct pool *pool, uint32_t n) {
+	pool->fresh[n / 64] |= 1ull << (n % 64);
+	if (n / 64 < pool->fresh_from)
+		pool->fresh_from = n / 64;
+}
+
+// Hardly ever set again, so the search goes over each word about once in the pool's life.
 static uint32_t fresh_first(struct pool *pool) {
 	uint32_t words = (pool->size + 63) / 64;
 
@@ -213,8 +220,10 @@ struct pools *pools_new(const struct cfg *cfg) {
 		if (ret == 0 && pool->v6.addr.family)
 			ret = pool_init(&pools->pool[pools->nb++], pool, AF_INET6);
 	}
-	if (ret == 0)
+	if (ret == 0) {
+		pools_own(pools, cfg);
 		return pools;
+	}
 	pools_free(pools);
 	return NULL;
 }
@@ -260,12 +269,88 @@ bool pools_same(const struct pools *pools, const struct cfg *cfg) {
 	return true;
 }
 
-bool pools_has(const struct pools *pools, int family) {
-	for (size_t i = 0; i < pools->nb; i++) {
-		if (pools->pool[i].family == family && pools->pool[i].size)
-			return true;
+// Does this pool serve, as the n-th of `of`?
+static bool serves(const struct pool *pool, const struct pools_of *of, size_t n, int family) {
+	if (pool->family != family || !pool->size)
+		return false;
+	return !of || !of->nb || strcmp(pool->name, of->names[n]) == 0;
+}
+
+static size_t places(const struct pools_of *of) {
+	return of && of->nb ? of->nb : 1;
+}
+
+// The pools that serve, in order of preference; from *at (0 at first) on. NULL: no more.
+static struct pool *serving_next(
+	struct pools *pools, const struct pools_of *of, int family, size_t *at) {
+	for (; *at < places(of) * pools->nb; (*at)++) {
+		struct pool *pool = &pools->pool[*at % pools->nb];
+
+		if (serves(pool, of, *at / pools->nb, family)) {
+			(*at)++;
+			return pool;
+		}
 	}
-	return false;
+	return NULL;
+}
+
+bool pools_has(const struct pools *pools, const struct pools_of *of, int family) {
+	size_t at = 0;
+
+	return serving_next((struct pools *)(uintptr_t)pools, of, family, &at) != NULL;
+}
+
+// --- addresses of users ---
+
+static void own(struct pools *pools, const struct cfg_addr *from) {
+	struct abi_addr addr = {0};
+	struct pool *pool;
+	struct entry *entry;
+	uint32_t n;
+
+	if (from->family == AF_INET) {
+		addr.bytes[10] = addr.bytes[11] = 0xff;
+		memcpy(addr.bytes + 12, from->bytes, 4);
+	} else {
+		memcpy(addr.bytes, from->bytes, 16);
+	}
+	pool = from->family ? find(pools, &addr, &n) : NULL;
+	if (!pool)
+		return; // the pools have changed, which needs a restart
+	entry = &pool->entries[n];
+	entry->owned = true;
+	fresh_clear(pool, n);
+	if (entry->state == ENTRY_REMEMBERED) {
+		remembered_del(pool, n);
+		free(entry->user);
+		entry->user = NULL;
+	}
+}
+
+static void disown(struct pool *pool, uint32_t n) {
+	if (!pool->entries[n].owned)
+		return;
+	pool->entries[n].owned = false;
+	if (pool->entries[n].state == ENTRY_FREE)
+		fresh_set(pool, n);
+}
+
+void pools_own(struct pools *pools, const struct cfg *cfg) {
+	for (size_t i = 0; i < pools->nb; i++) {
+		for (uint32_t n = 0; n < pools->pool[i].size; n++)
+			disown(&pools->pool[i], n);
+	}
+	for (size_t i = 0; i < cfg->nb_users; i++) {
+		own(pools, &cfg->users[i].settings.ipv4);
+		own(pools, &cfg->users[i].settings.ipv6);
+	}
+}
+
+bool pools_owned(const struct pools *pools, const struct abi_addr *addr) {
+	uint32_t n;
+	const struct pool *pool = find(pools, addr, &n);
+
+	return pool && pool->entries[n].owned;
 }
 
 uint8_t pools_client_prefix(const struct pools *pools, const struct abi_addr *addr) {
@@ -315,16 +400,15 @@ static int lease(struct pool *pool, uint32_t n, const char *user, uint32_t index
 	return 0;
 }
 
-// The address that has been remembered for longest, in any pool of the family.
-static uint32_t choose_oldest(struct pools *pools, int family, struct pool **chosen) {
+// The address that has been remembered for longest, in any pool that serves.
+static uint32_t choose_oldest(
+	struct pools *pools, const struct pools_of *of, int family, struct pool **chosen) {
 	uint64_t oldest = UINT64_MAX;
 	uint32_t n = NONE;
+	struct pool *pool;
 
-	for (size_t i = 0; i < pools->nb; i++) {
-		struct pool *pool = &pools->pool[i];
-
-		if (pool->family == family && pool->oldest != NONE &&
-			pool->entries[pool->oldest].last_used < oldest) {
+	for (size_t at = 0; (pool = serving_next(pools, of, family, &at));) {
+		if (pool->oldest != NONE && pool->entries[pool->oldest].last_used < oldest) {
 			oldest = pool->entries[pool->oldest].last_used;
 			n = pool->oldest;
 			*chosen = pool;
@@ -333,29 +417,28 @@ static uint32_t choose_oldest(struct pools *pools, int family, struct pool **cho
 	return n;
 }
 
-static uint32_t choose(struct pools *pools, int family, const char *user, struct pool **chosen) {
+static uint32_t choose(struct pools *pools, const struct pools_of *of, int family, const char *user,
+	struct pool **chosen) {
+	struct pool *pool;
+
 	// What is remembered for the user somewhere comes before what is fresh anywhere.
 	for (int step = 0; step < 2; step++) {
-		for (size_t i = 0; i < pools->nb; i++) {
-			struct pool *pool = &pools->pool[i];
-			uint32_t n;
+		for (size_t at = 0; (pool = serving_next(pools, of, family, &at));) {
+			uint32_t n = step == 0 ? remembered_find(pool, user) : fresh_first(pool);
 
-			if (pool->family != family)
-				continue;
-			n = step == 0 ? remembered_find(pool, user) : fresh_first(pool);
 			if (n != NONE) {
 				*chosen = pool;
 				return n;
 			}
 		}
 	}
-	return choose_oldest(pools, family, chosen);
+	return choose_oldest(pools, of, family, chosen);
 }
 
-int pools_lease(struct pools *pools, int family, const char *user, uint32_t index, uint64_t now_s,
-	struct abi_addr *addr) {
+int pools_lease(struct pools *pools, const struct pools_of *of, int family, const char *user,
+	uint32_t index, uint64_t now_s, struct abi_addr *addr) {
 	struct pool *pool = NULL;
-	uint32_t n = choose(pools, family, user, &pool);
+	uint32_t n = choose(pools, of, family, user, &pool);
 	int ret;
 
 	if (n == NONE)
@@ -388,7 +471,28 @@ void pools_release(
 	pool->nb_leased--;
 	pool->entries[n].session = POOL_NO_SESSION;
 	pool->entries[n].last_used = now_s;
-	remembered_add(pool, n);
+	if (!pool->entries[n].owned) {
+		remembered_add(pool, n);
+		return;
+	}
+	pool->entries[n].state = ENTRY_FREE;
+	free(pool->entries[n].user);
+	pool->entries[n].user = NULL;
+}
+
+uint32_t pools_holder(const struct pools *pools, const struct abi_addr *addr) {
+	uint32_t n;
+	const struct pool *pool = find(pools, addr, &n);
+
+	return pool && pool->entries[n].state == ENTRY_LEASED ? pool->entries[n].session
+							      : POOL_NO_SESSION;
+}
+
+struct abi_addr pools_address(const struct pools *pools, const struct abi_addr *addr) {
+	uint32_t n;
+	const struct pool *pool = find(pools, addr, &n);
+
+	return pool ? addr_at(pool, n) : (struct abi_addr){0};
 }
 
 bool pools_remember(

@@ -37,6 +37,7 @@ struct session_info {
 	const char *user;
 	const char *groups; // comma separated
 	const char *group; // the one that counts, or empty
+	const char *virtual_host; // name in the configuration, or empty
 	const char *agent;
 	const char *server_name; // SNI or Host of the login
 	const char *hostname; // the client's own name

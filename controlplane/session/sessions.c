@@ -327,8 +327,18 @@ static void login_stored(int status, void *arg) {
 	free(login);
 }
 
+// Of the user's sessions, as the settings will be.
+static uint32_t same_limit(const struct session_mgr *mgr, const struct ipc_session_new *msg) {
+	struct settings settings;
+
+	settings_compute(&settings, mgr->cfg,
+		&(struct settings_who){
+			msg->server_name, msg->group, msg->username, &msg->settings});
+	return settings.max_same_clients;
+}
+
 static int login_check(struct session_mgr *mgr, const struct ipc_session_new *msg) {
-	uint32_t same = mgr->cfg->auth.max_same_clients;
+	uint32_t same = same_limit(mgr, msg);
 
 	if (!mgr->loaded)
 		return -EAGAIN; // auth asks again
@@ -575,5 +585,6 @@ void session_mgr_cfg(struct session_mgr *mgr, const struct cfg *cfg, char *text,
 	if (!pools_same(mgr->pools, cfg))
 		snprintf(text, len, "pools: the change takes effect at the next restart");
 	mgr->cfg = cfg;
+	pools_own(mgr->pools, cfg);
 	mgr->sweep = 0; // the new policy goes to all, some at each tick
 }

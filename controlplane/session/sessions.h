@@ -2,8 +2,9 @@
 // The session table and what happens to a session; shared by the files of this folder.
 //
 // sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
-// channels. reconcile.c: the dataplane's events and dump. usage.c: what sessions have used. info.c:
-// session.h's view. scripts.c: the operator's scripts. role.c: the process around it.
+// channels. addresses.c: inner addresses. reconcile.c: the dataplane's events and dump. usage.c:
+// what sessions have used. info.c: session.h's view. scripts.c: the operator's scripts. role.c: the
+// process around it.
 #pragma once
 
 #include <sys/queue.h>
@@ -12,6 +13,7 @@
 #include "controlplane/session/pools.h"
 #include "controlplane/session/session.h"
 #include "controlplane/session/store.h"
+#include "controlplane/settings/settings.h"
 
 #define SESSION_BUCKETS 65536u // power of two
 #define SESSION_STREAM_WAIT_S 15u // from the answer to CONNECT until the stream arrives
@@ -278,6 +280,12 @@ void usage_tick(struct session_mgr *mgr);
 // Before the dataplane's statistics go away.
 void usage_read_all(struct session_mgr *mgr);
 
+// --- addresses.c ---
+
+// Gives the session the addresses that it does not have yet. NULL, or why it cannot have them.
+const char *session_addresses(struct session_mgr *mgr, struct session *session,
+	const struct settings *settings, uint32_t wishes, uint16_t data_mtu);
+
 // --- connect.c: messages. Non-zero: the content is invalid, the sender is ended. ---
 
 int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg);
@@ -291,6 +299,9 @@ void session_connect_fail(
 	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason);
 // Into the dataplane: the CONNECT is stored, and its connect script has let it in.
 void session_connect_go(struct session_mgr *mgr, struct session *session);
+// As of now. See settings.h on how long it is valid.
+void session_settings(
+	const struct session_mgr *mgr, const struct session *session, struct settings *settings);
 void session_policy(
 	const struct session_mgr *mgr, const struct session *session, struct abi_policy *policy);
 

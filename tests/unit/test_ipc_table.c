@@ -163,6 +163,12 @@ static void test_check(void **state) {
 	}
 }
 
+// What is longer would not arrive.
+static void test_lengths(void **state) {
+	for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++)
+		assert_in_range(expected[i].len, sizeof(struct ipc_hdr), IPC_MSG_MAX);
+}
+
 static void test_str_ok(void **state) {
 	char no_end[4] = {'a', 'b', 'c', 'd'};
 	assert_true(ipc_str_ok("", 1));
@@ -181,6 +187,7 @@ int main(void) {
 		cmocka_unit_test(test_exactly),
 		cmocka_unit_test(test_principles),
 		cmocka_unit_test(test_check),
+		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_str_ok),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

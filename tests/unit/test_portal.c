@@ -648,6 +648,46 @@ static void test_connect_variants(void **state) {
 	buf_reset(&x.out);
 }
 
+// The answer is made of the settings of the session that the result names.
+static void test_connect_settings(void **state) {
+	static struct cfg_addr own_dns[] = {{AF_INET, {192, 0, 2, 54}}};
+	static struct cfg_user user = {
+		.name = "ann",
+		.settings = {.set = CFG_SET_DNS | CFG_SET_BANNER | CFG_SET_HOSTNAME |
+				CFG_SET_TUNNEL_ALL_DNS,
+			.network = {.dns = own_dns, .nb_dns = 1, .banner = "Hello, ann"},
+			.hostname = "anns-laptop"},
+	};
+	struct ipc_connect_result r = result_new();
+	struct cstp_offer offer = {.wishes = IPC_WISH_FULL_IPV6, .hostname = "laptop"};
+	struct cfg with = cfg;
+	struct exchange x = {0};
+
+	with.users = &user;
+	with.nb_users = 1;
+	strcpy(r.username, "ann");
+	r.settings.nb_routes = 1;
+	addr4(&r.settings.routes[0].addr, "10.77.0.0");
+	r.settings.routes[0].len = 16;
+	cstp_connect_answer(&x.out, &r, &offer, &with);
+	buf_add(&x.out, "", 1);
+	has(&x, "X-CSTP-Hostname: anns-laptop\r\n");
+	has(&x, "X-CSTP-DNS: 192.0.2.54\r\nX-CSTP-NBNS: 192.0.2.53\r\n");
+	has_not(&x, "2001:db8::53");
+	has(&x, "X-CSTP-Split-Include: 10.77.0.0/255.255.0.0\r\nX-CSTP-Tunnel-All-DNS: false\r\n");
+	has(&x, "X-CSTP-Split-Exclude: 10.1.2.0/255.255.254.0\r\n");
+	has(&x, "X-CSTP-Banner: Hello, ann\r\n");
+	buf_reset(&x.out);
+	strcpy(r.username, "bob");
+	r.settings.nb_routes = 0;
+	cstp_connect_answer(&x.out, &r, &offer, &with);
+	buf_add(&x.out, "", 1);
+	has(&x, "X-CSTP-Hostname: laptop\r\n");
+	has(&x, "X-CSTP-Split-Include: 10.1.0.0/255.255.0.0\r\n");
+	has(&x, "X-CSTP-Banner: Welcome");
+	buf_reset(&x.out);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_xml_form),
@@ -666,6 +706,7 @@ int main(void) {
 		cmocka_unit_test(test_connect_refused),
 		cmocka_unit_test(test_connect_answer),
 		cmocka_unit_test(test_connect_variants),
+		cmocka_unit_test(test_connect_settings),
 	};
 
 	if (xmlauth_init() != 0)

@@ -174,6 +174,8 @@ void render_session(FILE *out, const json_t *session, uint64_t now) {
 	table_column(table, "", 0);
 	line(table, "  User", text(session, "user"));
 	line(table, "  Groups", text(session, "groups"));
+	line(table, "  Group", text(session, "group"));
+	line(table, "  Virtual host", text(session, "virtual_host"));
 	line(table, "  State", text(session, "state"));
 	line(table, "  Channel", text(session, "channel"));
 	line_addr_port(table, "  Remote", session, "remote_address", "remote_port");

@@ -92,6 +92,6 @@ pin() { # pin NAME: the certificate's pin as openconnect takes it
 		openssl dgst -sha256 -binary | base64 | sed 's/^/pin-sha256:/'
 }
 
-user() { # user NAME PASSWORD
-	"$BUILD/tools/cli/penstockctl" passwd --stdin -c "$dir/passwd" "$1" <<<"$2" >/dev/null
+user() { # user NAME PASSWORD [GROUPS]
+	"$BUILD/tools/cli/penstockctl" passwd --stdin -c "$dir/passwd" ${3:+-g "$3"} "$1" <<<"$2" >/dev/null
 }

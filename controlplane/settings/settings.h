@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// What one session gets: the configuration's network settings, over them those of its virtual host,
+// its group and its user, over all what an authentication server said. Used by session and edge.
+//
+// Nothing is kept: it is computed anew whenever it is needed, so that a reload counts from the
+// session's next CONNECT on (timeouts, rates and the like at once).
+#pragma once
+
+#include "controlplane/ipc/msg.h"
+#include "yang/config.h"
+
+// Whose settings. All of it may be missing.
+struct settings_who {
+	const char *server_name; // SNI of the login
+	const char *group; // the one that counts
+	const char *user;
+	const struct ipc_user_settings *extra; // checked with ipc_user_settings_ok()
+};
+
+// Points into the configuration, into `extra` and into itself: valid while those are, and not to
+// be copied.
+struct settings {
+	struct cfg_network network;
+	const char *hostname; // that the client is told to be its own; NULL: as it said
+	char *const *pools; // names of those that addresses are from
+	size_t nb_pools; // 0: all
+	bool no_udp; // no DTLS
+	uint32_t max_same_clients; // 0: no limit
+	bool deny_roaming;
+	struct abi_addr inner4, inner6; // the user's own; all zero: of a pool
+	struct abi_addr netmask4; // that the client is told; all zero: the pool's
+	uint32_t interim_interval; // of accounting, seconds; 0: none
+	// What `extra` says, as `network` has it.
+	struct cfg_addr dns[IPC_USER_DNS];
+	struct cfg_prefix routes[IPC_USER_ROUTES];
+};
+
+void settings_compute(
+	struct settings *settings, const struct cfg *cfg, const struct settings_who *who);
