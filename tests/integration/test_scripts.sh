@@ -19,6 +19,11 @@ cat >"$dir/script" <<-'EOS'
 	echo "hello of $REASON for $USERNAME"
 	wait_for() { until [ -e "$runs/$1" ]; do read -rt 0.05 <> <(:); done; }
 	case $REASON-$USERNAME in
+	connect-test)
+		ip route replace 203.0.113.0/24 dev "$DEVICE" && echo "route" >>"$runs/may"
+		for forbidden in "unshare -n true" "mount -t tmpfs none /mnt" "chroot / true"; do
+			$forbidden && echo "$forbidden" >>"$runs/may"
+		done ;;
 	connect-bad) echo "not today" >&2; exit 7 ;;
 	connect-slow) wait_for go ;;
 	connect-hang)
@@ -75,6 +80,15 @@ unknown=$(grep -vE '^(REASON|ID|USERNAME|GROUPNAME|VHOST|HOSTNAME|REMOTE_HOSTNAM
 expect_env "$dir/runs/host-update-$id-test" REASON host-update
 wait_log "$dir/log/controlplane" 'event=script_output script=connect .*hello of connect for test'
 pass "connect and host-update get what ocserv's scripts expect, and nothing else"
+
+# It does what it is made for, and no more.
+[ "$(cat "$dir/runs/may")" = route ] || fail "scripts may: $(cat "$dir/runs/may")"
+[ -n "$(ip -n gw route show 203.0.113.0/24)" ] || fail "the script's route is not there"
+status=/proc/$(script_pid)/status
+for line in 'NoNewPrivs: 1' 'Seccomp: 2' 'CapBnd: 00000000000030ef' 'CapEff: 00000000000030ef'; do
+	tr '\t' ' ' <"$status" | grep -qx "$line" || fail "the script process has not $line: $(cat "$status")"
+done
+pass "scripts have the machine's network, nine capabilities and a filter"
 
 # A second CONNECT takes over: neither disconnect nor connect, but host-update.
 updates=$(lines 'end host-update .* test')
