@@ -58,6 +58,43 @@ client n
 client_wait n
 pass "undrain: new clients come in"
 
+# ---- behind haproxy, with the backend of docs/operations.md
+
+if command -v haproxy >/dev/null; then
+	{
+		printf '%s\n' 'global' "	stats socket $dir/haproxy.sock" 'defaults' \
+			'	timeout connect 5s' '	timeout client 1h' '	timeout server 1h' \
+			'frontend vpn' '	mode tcp' '	bind 192.0.2.2:8443' '	default_backend vpn'
+		sed -n '/^backend vpn$/,/^```$/p' "$top/docs/operations.md" | grep -v '```\|gw2'
+	} >"$dir/haproxy.cfg"
+	in_ns cl haproxy -f "$dir/haproxy.cfg" >"$dir/log/haproxy" 2>&1 &
+	haproxy_pid=$!
+	# 2: running, 0: stopped.
+	server_is() {
+		python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"show servers state vpn\n")
+print(s.makefile().read())' "$dir/haproxy.sock" | awk '$4 == "gw1" {print $6}' | grep -qx "$1"
+	}
+	wait_until "$WAIT" server_is 2
+	URL=https://192.0.2.2:8443 client p --no-dtls
+	client_wait p
+	ctl drain >/dev/null
+	wait_until "$WAIT" server_is 0
+	# The client comes back through it; another address is a new client.
+	kill -USR2 "${client_pids[p]}"
+	wait_log "$dir/log/client-p" 'script: reconnected'
+	wait_until "$WAIT" in_vpn p ping -qc1 -W1 198.51.100.2
+	! ns cl curl -sk -m 5 --interface 127.0.0.1 https://192.0.2.2:8443/ >/dev/null ||
+		fail "haproxy sends new clients to a gateway that drains"
+	ctl undrain >/dev/null
+	wait_until "$WAIT" server_is 2
+	client_stop p
+	kill "$haproxy_pid"
+	pass "haproxy: takes a draining gateway out, and its sessions still come back"
+fi
+
 # ---- without a dataplane
 
 kill -9 "$(dataplane_pid)"
