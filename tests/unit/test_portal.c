@@ -55,7 +55,7 @@ static struct cfg cfg = {
 };
 
 static const uint8_t sha1[20] = {0xab, 0xcd};
-static const struct portal_env env = {&cfg, sha1, ""};
+static struct portal_env env = {.cfg = &cfg, .cert_sha1 = sha1, .chain_pem = ""};
 
 struct exchange {
 	struct portal portal;
@@ -688,6 +688,44 @@ static void test_connect_settings(void **state) {
 	buf_reset(&x.out);
 }
 
+// Maintenance: nobody new gets in, and load balancers see why.
+static void test_drain_and_health(void **state) {
+	static char health[] = "/up";
+	struct exchange x = {0};
+
+	ask(&x, "GET /up HTTP/1.1\r\n\r\n");
+	has(&x, "HTTP/1.1 404 ");
+	cfg.health_path = health;
+	ask(&x, "GET /up HTTP/1.1\r\n\r\n");
+	has(&x, "HTTP/1.1 200 ");
+	has(&x, "serving\n");
+	ask(&x, "POST /up HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
+	has(&x, "HTTP/1.1 404 ");
+	// A process is away: who is there already may try.
+	env.unavailable = "The gateway is starting";
+	ask(&x, "GET /up HTTP/1.1\r\n\r\n");
+	has(&x, "HTTP/1.1 503 ");
+	has(&x, "X-Reason: The gateway is starting\r\n");
+	length_fits(&x);
+	ask(&x, "HEAD /up HTTP/1.1\r\n\r\n");
+	has(&x, "HTTP/1.1 503 ");
+	post(&x, "", "username=bob&password=pw");
+	assert_int_equal(x.todo, PORTAL_LOGIN);
+	env.draining = true;
+	ask(&x, "GET / HTTP/1.1\r\n\r\n");
+	has(&x, "HTTP/1.1 503 ");
+	post(&x, "", "username=bob&password=pw");
+	assert_int_equal(x.todo, PORTAL_ANSWERED);
+	has(&x, "HTTP/1.1 503 ");
+	has(&x, "X-Reason: ");
+	ask(&x, "GET /logout HTTP/1.1\r\n\r\n");
+	has(&x, "HTTP/1.1 200 ");
+	env.draining = false;
+	env.unavailable = NULL;
+	cfg.health_path = NULL;
+	buf_reset(&x.out);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_xml_form),
@@ -707,6 +745,7 @@ int main(void) {
 		cmocka_unit_test(test_connect_answer),
 		cmocka_unit_test(test_connect_variants),
 		cmocka_unit_test(test_connect_settings),
+		cmocka_unit_test(test_drain_and_health),
 	};
 
 	if (xmlauth_init() != 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "controlplane/proc/clock.h"
 #include "tests/unit/sessions_fixture.h"
 
 static void test_bye_kills_cookie(void **state) {
@@ -387,6 +388,52 @@ static void test_usage_saved(void **state) {
 	check_total(bench, sid.index, 10, 1000);
 }
 
+static void tick(struct bench *bench) {
+	event_active(bench->mgr->tick_event, EV_TIMEOUT, 0);
+	spin(bench);
+}
+
+// No new logins; a session that is there comes back by its cookie; the last one's end is told.
+static void test_drain(void **state) {
+	struct bench *bench = *state;
+	struct ipc_maintenance msg = {.draining = 1};
+	struct abi_sid sid = connected(bench, 1, "ann");
+
+	session_maintenance(bench->mgr, &msg);
+	assert_int_equal(login_status(bench, 2, "bob"), -ESHUTDOWN);
+	event(bench,
+		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_DPD});
+	tick(bench);
+	assert_int_equal(bench->nb_sent, 0); // its cookie is good
+	sid = connect_ok(bench, 1).sid;
+	event(bench,
+		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_USER});
+	tick(bench);
+	assert_int_equal(take_sent(bench, IPC_DRAINED)->role, IPC_SUPERVISOR);
+	tick(bench);
+	assert_int_equal(bench->nb_sent, 0);
+	msg.draining = 0;
+	session_maintenance(bench->mgr, &msg);
+	assert_int_equal(login_status(bench, 2, "bob"), 0);
+}
+
+static void test_drain_timeout(void **state) {
+	struct bench *bench = *state;
+	struct ipc_maintenance msg = {.draining = 1, .until_s = clock_s() + 1000};
+
+	connected(bench, 1, "ann");
+	session_maintenance(bench->mgr, &msg);
+	tick(bench);
+	take_cmd(bench, ABI_CMD_SESSION_UPDATE); // the first sweep of policies
+	assert_int_equal(state_of(bench, 1), SESSION_CONNECTED);
+	msg.until_s = clock_s();
+	session_maintenance(bench->mgr, &msg);
+	tick(bench);
+	assert_int_equal(take_cmd(bench, ABI_CMD_SESSION_DEL).session_del.reason, ABI_END_SERVER);
+	assert_int_equal(state_of(bench, 1), 0);
+	take_sent(bench, IPC_DRAINED);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, sessions_setup, sessions_teardown)
 	const struct CMUnitTest tests[] = {
@@ -407,6 +454,8 @@ int main(void) {
 		T(test_usage_over_reconnections),
 		T(test_usage_over_restarts),
 		T(test_usage_saved),
+		T(test_drain),
+		T(test_drain_timeout),
 	};
 
 	return cmocka_run_group_tests_name("sessions", tests, NULL, NULL);
