@@ -16,9 +16,11 @@ static void patch(uint8_t *record, const uint8_t *data, size_t size, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct record_session session, session_out;
 	struct record_lease lease, lease_out;
+	struct record_script script, script_out;
 
 	record_session_read(data, size, &session_out);
 	record_lease_read(data, size, &lease_out);
+	record_script_read(data, size, &script_out);
 	record_session_init(&session);
 	session.state = 1;
 	memcpy(session.user, "ann", 4);
@@ -34,6 +36,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	patch((uint8_t *)&lease, data, size, sizeof(lease));
 	if (record_lease_read(&lease, sizeof(lease), &lease_out) &&
 		strlen(lease_out.user) >= sizeof(lease_out.user))
+		abort();
+	record_script_init(&script);
+	script.facts.id = 1;
+	memcpy(script.facts.user, "ann", 4);
+	patch((uint8_t *)&script, data, size, sizeof(script));
+	if (record_script_read(&script, sizeof(script), &script_out) &&
+		(script_out.facts.session >= ABI_SESSIONS_MAX || !script_out.facts.id ||
+			strlen(script_out.facts.groups) >= sizeof(script_out.facts.groups) ||
+			strlen(script_out.facts.agent) >= sizeof(script_out.facts.agent)))
 		abort();
 	return 0;
 }
