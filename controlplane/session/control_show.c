@@ -224,6 +224,7 @@ json_t *show_totals(struct session_mgr *mgr) {
 	put_int(&object, "ended", totals.ended);
 	put_int(&object, "refused", totals.refused);
 	put_bool(&object, "dataplane", totals.dataplane);
+	put_int(&object, "dataplane_sessions", totals.dataplane_sessions);
 	put_bool(&object, "draining", totals.draining);
 	put_bool(&object, "stopping", totals.stopping);
 	put_int(&object, "drain_ends_at", totals.drain_ends);

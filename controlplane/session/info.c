@@ -138,6 +138,9 @@ void session_totals(struct session_mgr *mgr, struct session_totals *out) {
 		.stopping = mgr->maintenance.stop,
 		.scripts_due = mgr->nb_scripts_due,
 	};
+	if (dplane_stats(mgr->dplane))
+		out->dataplane_sessions = __atomic_load_n(
+			&dplane_stats(mgr->dplane)->sessions, __ATOMIC_RELAXED);
 	if (mgr->maintenance.until_s)
 		out->drain_ends = session_now() + mgr->maintenance.until_s - clock_s();
 }

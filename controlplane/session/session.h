@@ -108,6 +108,7 @@ struct session_totals {
 	uint64_t refused; // logins and CONNECTs answered with an error
 	uint32_t max_clients;
 	bool dataplane; // attached
+	uint32_t dataplane_sessions; // that it has installed, as it says itself
 	uint64_t boot_id;
 	bool draining, stopping; // no new logins; the control plane ends when all have gone
 	uint64_t drain_ends; // CLOCK_REALTIME: those that are left are disconnected; 0: never
