@@ -140,6 +140,29 @@ touch "$dir/runs/go"
 client_wait s
 pass "a slow script delays its own client alone"
 
+# One at a time: the others wait for their turn.
+sed -i 's/"concurrency": 8/"concurrency": 1/' "$dir/penstock.json"
+ctl reload >/dev/null
+rm -f "$dir/runs/go"
+LOGIN=slow client q
+waits() { [ "$(lines 'begin connect .* slow')" = 2 ]; }
+wait_until "$WAIT" waits
+connects() { grep -c 'path=/CSCOSSLC/tunnel' "$dir/log/controlplane"; }
+before=$(connects) scripts=$(lines begin)
+client o
+asked() { [ "$(connects)" -gt "$before" ]; }
+wait_until "$WAIT" asked
+wait_until "$WAIT" ctl show sessions # what came before this question has been looked at
+[ "$(lines begin)" = "$scripts" ] || fail "two scripts run where one may: $(cat "$log")"
+touch "$dir/runs/go"
+client_wait q
+client_wait o
+client_stop o
+client_stop q
+sed -i 's/"concurrency": 1/"concurrency": 8/' "$dir/penstock.json"
+ctl reload >/dev/null
+pass "as many run as may, the others wait"
+
 LOGIN=hang client h
 wait_log "$dir/log/client-h" 'The connect script did not end in time'
 none_left() { ! pgrep -f 'tail -f .*forever'; }
@@ -192,9 +215,9 @@ pass "kill -9 of the script process: what it ran is run again"
 rm -f "$dir/runs/go"
 LOGIN=slow client w
 slow_begun() { [ "$(lines 'begin connect .* slow')" = "$1" ]; }
-wait_until "$WAIT" slow_begun 2
-kill -9 "$(script_pid)"
 wait_until "$WAIT" slow_begun 3
+kill -9 "$(script_pid)"
+wait_until "$WAIT" slow_begun 4
 touch "$dir/runs/go"
 client_wait w
 pass "kill -9 of the script process: the client that waits gets in"
