@@ -225,6 +225,18 @@ static void element(xmlTextWriter *writer, const char *name, const char *text) {
 		xmlTextWriterWriteElement(writer, X(name), X(text));
 }
 
+// Text of an authentication server, which may hold anything.
+static const char *utf8_text(char *out, size_t size, const char *text) {
+	size_t n = 0;
+
+	if (xmlCheckUTF8(X(text)))
+		return text;
+	for (; n < size - 1 && text[n] != '\0'; n++)
+		out[n] = (unsigned char)text[n] < 0x80 ? text[n] : '?';
+	out[n] = '\0';
+	return out;
+}
+
 static void open_envelope(xmlTextWriter *writer, const char *type, bool bare) {
 	xmlTextWriterStartDocument(writer, "1.0", "UTF-8", NULL);
 	if (bare)
@@ -282,7 +294,7 @@ static void groups(xmlTextWriter *writer, const struct xmlauth_text *text) {
 }
 
 static void inputs(xmlTextWriter *writer, const struct xmlauth_text *text) {
-	char name[32];
+	char name[32], label[IPC_LABEL_LEN];
 
 	if (text->label != NULL) {
 		// With a number where there was a question before, so that a client does not give
@@ -290,7 +302,7 @@ static void inputs(xmlTextWriter *writer, const struct xmlauth_text *text) {
 		snprintf(name, sizeof(name),
 			text->round > 0 ? "secondary_password%u" : "secondary_password",
 			text->round + 1);
-		input(writer, "password", name, text->label);
+		input(writer, "password", name, utf8_text(label, sizeof(label), text->label));
 		return;
 	}
 	input(writer, "text", "username", "Username:");
@@ -300,12 +312,14 @@ static void inputs(xmlTextWriter *writer, const struct xmlauth_text *text) {
 }
 
 static void form_body(xmlTextWriter *writer, const struct xmlauth_text *text) {
+	char message[IPC_MESSAGE_LEN];
+
 	open_envelope(writer, "auth-request", text->bare);
 	xmlTextWriterStartElement(writer, X("auth"));
 	xmlTextWriterWriteAttribute(writer, X("id"), X("main"));
 	xmlTextWriterWriteString(writer, X("\n"));
 	element(writer, "banner", text->banner);
-	element(writer, "message", text->message);
+	element(writer, "message", utf8_text(message, sizeof(message), text->message));
 	xmlTextWriterStartElement(writer, X("form"));
 	xmlTextWriterWriteAttribute(writer, X("method"), X("post"));
 	xmlTextWriterWriteAttribute(writer, X("action"), X(text->action));

@@ -41,15 +41,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		memchr(creds.url_group, 0, sizeof(creds.url_group)) == NULL)
 		abort();
 	group.name = creds.group;
-	group.label = creds.url_group;
+	group.label = creds.answer;
 	form_check(&(struct xmlauth_text){.banner = creds.group,
 		.message = creds.username,
-		.action = creds.url_group,
+		.action = creds.answer,
 		.groups = &group,
 		.nb_groups = 1,
-		.group = creds.url_group});
-	form_check(&(struct xmlauth_text){
-		.message = creds.username, .action = "/auth", .label = creds.answer, .round = 1});
+		.group = creds.group});
+	// Of an authentication server, or out of a URL: may not even be UTF-8.
+	form_check(&(struct xmlauth_text){.message = creds.url_group,
+		.action = "/auth",
+		.label = creds.url_group,
+		.round = 1});
 	creds_wipe(&creds);
 	return 0;
 }

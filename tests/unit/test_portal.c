@@ -293,8 +293,12 @@ static void test_further_form(void **state) {
 	has(&x, "<message>Code &lt;of&gt; your token &amp; nothing else</message>");
 	has(&x, "<input type=\"password\" name=\"secondary_password\" label=\"Code:\"/>\n</form>");
 	has_not(&x, "username");
+	strcpy(code.message, "M\xfcller"); // ISO 8859-1: a server may say anything
+	strcpy(code.label, "\xff:");
 	code.round = 1;
 	answered(&x, &code);
+	has(&x, "<message>M?ller</message>");
+	has(&x, "label=\"?:\"");
 	has(&x, "name=\"secondary_password2\"");
 	post(&x, AGENT, ANSWER("secondary_password2", "123"));
 	assert_int_equal(x.todo, PORTAL_LOGIN);
