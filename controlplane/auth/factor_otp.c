@@ -220,13 +220,16 @@ static int otp_load(void *arg, const char *text, size_t len) {
 		return -ENOMEM;
 	otp_db_free(db);
 	db = fresh;
-	log_info("tokens", "tokens=%zu lines_not_usable=%zu", otp_db_tokens(db), bad);
+	log_info(file.event, "tokens=%zu lines_not_usable=%zu", otp_db_tokens(db), bad);
 	return 0;
 }
 
 static int otp_start(struct child *child) {
-	file = (struct reread){
-		.child = child, .file = IPC_FILE_OTP_USERS, .max = OTP_FILE_MAX, .load = otp_load};
+	file = (struct reread){.child = child,
+		.file = IPC_FILE_OTP_USERS,
+		.event = "tokens",
+		.max = OTP_FILE_MAX,
+		.load = otp_load};
 	self = child;
 	decoy = (struct otp_token){.totp = true, .step_s = 30, .digits = 6, .key_len = 20};
 	if (oath_init() != OATH_OK ||

@@ -111,13 +111,14 @@ static int password_load(void *arg, const char *text, size_t len) {
 		return -ENOMEM;
 	passwd_db_free(db);
 	db = fresh;
-	log_info("passwords", "users=%zu lines_not_usable=%zu", passwd_db_users(db), bad);
+	log_info(file.event, "users=%zu lines_not_usable=%zu", passwd_db_users(db), bad);
 	return 0;
 }
 
 static int password_start(struct child *child) {
 	file = (struct reread){.child = child,
 		.file = IPC_FILE_PASSWORDS,
+		.event = "passwords",
 		.max = PASSWD_FILE_MAX,
 		.load = password_load};
 	pool = verify_pool_new(child_base(child), THREADS);

@@ -65,8 +65,7 @@ static void on_file(struct child *child, int fd, void *arg) {
 	if (fd >= 0)
 		close(fd);
 	if (err != 0)
-		log_error("file_read", "file=%u text=%s", (unsigned)reread->file,
-			log_value(strerror(-err)));
+		log_error(reread->event, "text=%s", log_value(strerror(-err)));
 	answer(reread, err);
 }
 
