@@ -42,7 +42,7 @@ struct factor {
 	// Behind other factors: a form asks for a password before the first step (false: the factor
 	// asks in a form of its own).
 	bool wants_password;
-	// Once a process; `child` is auth's. 0 or -errno.
+	// Once a process; `child` is auth's. 0 or -errno. NULL: nothing to do.
 	int (*start)(struct child *child);
 	void (*stop)(struct child *child);
 	// Begins (round 0, *state NULL) or goes on. Calls factor_done() now or later, once; now: as

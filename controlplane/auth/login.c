@@ -370,7 +370,7 @@ static int factors_start(struct logins *logins) {
 	for (; factors[logins->nb_factors] != NULL; logins->nb_factors++) {
 		const struct factor *factor = factors[logins->nb_factors];
 
-		err = factor->start(logins->child);
+		err = factor->start != NULL ? factor->start(logins->child) : 0;
 		if (err != 0)
 			break;
 	}
@@ -418,8 +418,12 @@ void logins_free(struct logins *logins) {
 		login_free(TAILQ_FIRST(&logins->active));
 	while (!TAILQ_EMPTY(&logins->parked))
 		login_free(TAILQ_FIRST(&logins->parked));
-	while (logins->nb_factors > 0)
-		factors[--logins->nb_factors]->stop(logins->child);
+	while (logins->nb_factors > 0) {
+		const struct factor *factor = factors[--logins->nb_factors];
+
+		if (factor->stop != NULL)
+			factor->stop(logins->child);
+	}
 	login_session_fini(logins);
 	login_connects_free(logins);
 	explicit_bzero(logins, sizeof(*logins));

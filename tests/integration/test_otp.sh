@@ -248,6 +248,27 @@ pass "the example of docs/operations.md"
 configure "$three"
 ctl reload >/dev/null || fail "reload"
 
+# A virtual host with ways of its own; the code is asked for by the name that the client came to.
+configure '."penstock:penstock" += {
+	"virtual-host": [{"name": "strict", "server-name": ["strict.example.net"],
+		"method": [{"name": "two", "factor": ["password-file", "otp"]}]}]}
+	| ."penstock:penstock".authentication += {"otp": {"users-file": "@DIR@/tokens"}}'
+ctl reload >/dev/null || fail "reload"
+form host1 username=bob password=secret
+in_now "the default host"
+CURL=(--resolve strict.example.net:443:192.0.2.1)
+url=https://strict.example.net
+form host2 username=bob password=secret
+asks_code "the host with two factors"
+form host3 username=nan password=secret
+asks_first "the host with two factors, without a token"
+CURL=()
+url=https://192.0.2.1
+pass "a virtual host's own ways"
+
+configure "$three"
+ctl reload >/dev/null || fail "reload"
+
 # Sixteen further forms and no more, whatever the configuration allows; over several connections.
 form rounds username=bob password=secret
 for ((i = 1; i < 16; i++)); do

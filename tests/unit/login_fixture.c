@@ -113,19 +113,10 @@ void riddle_go_on(enum factor_result result) {
 	riddle_answer(riddled, result);
 }
 
-static int riddle_start(struct child *c) {
-	return 0;
-}
-
-static void riddle_stop(struct child *c) {
-}
-
 static const struct factor factor_riddle = {
 	.name = "riddle",
 	.id = CFG_FACTOR_RADIUS,
 	.wants_password = true,
-	.start = riddle_start,
-	.stop = riddle_stop,
 	.step = riddle_step,
 	.end = riddle_end,
 };
