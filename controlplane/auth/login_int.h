@@ -34,6 +34,7 @@ struct login_attempt {
 	uint32_t passed; // bits of enum cfg_factor
 	bool committed; // a further form was sent: no other alternative any more
 	bool undecided; // a factor said FACTOR_ERROR
+	bool wrong; // one said FACTOR_FAILED, and that was not reported yet
 	char error[IPC_REASON_LEN]; // its message
 	const char *error_why; // for the log; a literal, or NULL
 	const char *why; // of the last failure; a literal

@@ -12,6 +12,7 @@
 
 #include "controlplane/proc/log.h"
 #include "login_int.h"
+#include "report.h"
 
 #define FAILED "Login failed. "
 
@@ -47,11 +48,20 @@ static void form_first(struct login *login) {
 
 static void factor_begin(struct login *login);
 
+// What was wrong counts against the client's address, even if another way in could not be decided:
+// or an outage of one would be the time to guess at another.
+static void wrong_report(struct login *login) {
+	if (login->at.wrong)
+		report_wrong_password(login_child(login), &login->asked.remote);
+	login->at.wrong = false;
+}
+
 // A wrong password, code or group: counted, whichever it was. The user may go on with the factor
 // that was asked for last; where that was the first form, or was right, with the first form.
 static void attempt_failed(struct login *login, bool from_start) {
 	struct login_attempt *at = &login->at;
 
+	wrong_report(login);
 	login->tries++;
 	if (login->tries >= child_cfg(login_child(login))->auth.password_tries) {
 		login_end(login, IPC_LOGIN_DENIED, at->why, NULL);
@@ -145,6 +155,7 @@ static void alternative_begin(struct login *login) {
 		else
 			factor_begin(login);
 	} else if (at->undecided) {
+		wrong_report(login);
 		login_end(login, IPC_LOGIN_ERROR, at->error, at->error_why);
 	} else {
 		attempt_failed(login, true);
@@ -169,6 +180,7 @@ static void passed(struct login *login) {
 static void failed(struct login *login) {
 	struct login_attempt *at = &login->at;
 
+	at->wrong = true;
 	if (at->committed) {
 		attempt_failed(login, false);
 		return;

@@ -15,6 +15,7 @@
 #include "conn_int.h"
 #include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
+#include "guard.h"
 
 #define ACCEPTS_A_WAKEUP 16
 #define SOURCES 4096u
@@ -142,6 +143,8 @@ void conn_wait(struct conn *conn, enum conn_state state, short what) {
 static void conn_free(struct conn *conn) {
 	struct edge_conns *conns = conn->owner;
 
+	if (!conn->innocent)
+		edge_guard_fruitless(conns->child, &conn->remote);
 	conn_handshake_abort(conn);
 	conn_answered(conn);
 	LIST_REMOVE(conn, link);
@@ -172,6 +175,7 @@ void conn_close(struct conn *conn, const char *why) {
 }
 
 void conn_handed_over(struct conn *conn) {
+	conn->innocent = true;
 	conn_free(conn);
 }
 
@@ -257,21 +261,39 @@ static int conn_events(struct conn *conn) {
 	return 0;
 }
 
+// Without a word to him and without TIME_WAIT for us.
+static void reset(int fd) {
+	const struct linger at_once = {.l_onoff = 1};
+
+	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 // Takes the socket over.
 static void conn_new(struct edge_conns *conns, int fd, const struct sockaddr_storage *remote) {
 	const struct cfg *cfg = child_cfg(conns->child);
 	struct sockaddr_storage local = {0};
 	socklen_t len = sizeof(local);
-	struct conn *conn = calloc(1, sizeof(*conn));
-	int slot = slot_find(conns);
+	struct conn *conn = NULL;
+	struct abi_addr addr;
 	const int on = 1;
+	uint16_t port;
+	int slot;
 
+	addr_set(&addr, &port, remote);
+	if (edge_guard_refuses(conns->child, &addr)) {
+		conns->counters.refused_banned++;
+		reset(fd);
+		goto fail;
+	}
+	conn = calloc(1, sizeof(*conn));
+	slot = slot_find(conns);
 	if (conn == NULL || slot < 0)
 		goto fail;
 	conn->owner = conns;
 	conn->fd = fd;
 	conn->slot = (uint32_t)slot;
-	addr_set(&conn->remote, &conn->remote_port, remote);
+	conn->remote = addr;
+	conn->remote_port = port;
 	remote_text_set(conn);
 	conn->source = source_of(conns, &conn->remote);
 	if (conns->sources[conn->source] >= source_max(conns)) {
@@ -428,6 +450,20 @@ void edge_conns_update(struct child *child) {
 	listeners_update(conns);
 }
 
+void edge_conns_banned(struct child *child) {
+	struct edge_conns *conns = edge_of(child)->conns;
+	struct conn *conn, *next;
+
+	for (conn = LIST_FIRST(&conns->list); conn != NULL; conn = next) {
+		next = LIST_NEXT(conn, link);
+		if (conn->innocent || !edge_guard_banned(child, &conn->remote))
+			continue;
+		conn->innocent = true; // its points are used up
+		reset(conn->fd);
+		conn_close(conn, "banned");
+	}
+}
+
 void edge_conns_stop(struct child *child) {
 	struct edge_conns *conns = edge_of(child)->conns;
 	const struct edge_counters *c;
@@ -440,12 +476,12 @@ void edge_conns_stop(struct child *child) {
 		conn_close(LIST_FIRST(&conns->list), "stop");
 	c = &conns->counters;
 	log_info("counters",
-		"accepted=%lu refused_source=%lu plain_http=%lu no_hello=%lu handshakes=%lu "
+		"accepted=%lu refused_banned=%lu refused_source=%lu plain_http=%lu no_hello=%lu handshakes=%lu "
 		"handshakes_failed=%lu resumed=%lu timeouts=%lu requests=%lu logins=%lu "
 		"connects=%lu tunnels=%lu",
-		c->accepted, c->refused_source, c->plain_http, c->no_hello, c->handshakes,
-		c->handshakes_failed, c->resumed, c->timeouts, c->requests, c->logins, c->connects,
-		c->tunnels);
+		c->accepted, c->refused_banned, c->refused_source, c->plain_http, c->no_hello,
+		c->handshakes, c->handshakes_failed, c->resumed, c->timeouts, c->requests,
+		c->logins, c->connects, c->tunnels);
 	coro_pool_free(conns->coros);
 	free(conns->sources);
 	free(conns->slots);

@@ -5,8 +5,8 @@
 #include "edge.h"
 
 struct edge_counters {
-	uint64_t accepted, refused_source, plain_http, no_hello, handshakes, handshakes_failed,
-		resumed, timeouts, requests, logins, connects, tunnels;
+	uint64_t accepted, refused_banned, refused_source, plain_http, no_hello, handshakes,
+		handshakes_failed, resumed, timeouts, requests, logins, connects, tunnels;
 };
 
 // 0 or -errno.
@@ -21,5 +21,7 @@ void edge_conns_update(struct child *child);
 void edge_conns_signed(struct child *child, const struct ipc_signed *msg);
 int edge_conns_login_result(struct child *child, const struct ipc_login_result *msg);
 int edge_conns_connect_result(struct child *child, const struct ipc_connect_result *msg);
+// Somebody has been banned: his connections are reset, but for those that have logged in.
+void edge_conns_banned(struct child *child);
 void edge_conns_peer_up(struct child *child, enum ipc_role role);
 void edge_conns_peer_down(struct child *child, enum ipc_role role);

@@ -287,6 +287,7 @@ void conn_logged_in(struct conn *conn, const struct ipc_login_result *msg) {
 	static const char *const names[] = {"accepted", "denied", "error", "form"};
 
 	log_debug("login", "remote=%s result=%s", conn->remote_text, names[msg->status]);
+	conn->innocent |= msg->status == IPC_LOGIN_OK || msg->status == IPC_LOGIN_ERROR;
 	portal_login_result(&conn->portal, &env, msg, &conn->out);
 	answer(conn);
 }
@@ -296,6 +297,7 @@ void conn_connected(struct conn *conn, const struct ipc_connect_result *msg) {
 		log_value(msg->reason));
 	cstp_connect_answer(&conn->out, msg, &conn->portal.offer, child_cfg(conn->owner->child));
 	conn->tunnel = msg->status == 0;
+	conn->innocent |= msg->status != 401;
 	conn->sid = msg->sid;
 	answer(conn);
 }
@@ -303,6 +305,7 @@ void conn_connected(struct conn *conn, const struct ipc_connect_result *msg) {
 void conn_unanswered(struct conn *conn) {
 	const struct ipc_login *login = (const struct ipc_login *)conn->asked;
 
+	conn->innocent = true;
 	// Auth gives up earlier and says so: here it or the way to it is broken.
 	if (login != NULL && conn->asked_type == IPC_LOGIN)
 		log_warning("login_refused", "user=%s remote=%s reason=\"no answer\"",

@@ -38,6 +38,7 @@ struct conn {
 	struct timespec auth_deadline; // of all before the tunnel
 	struct timespec step_deadline; // of the step at hand; 0: none
 	uint16_t source; // bucket of its address
+	bool innocent; // logged in, a health check, or not served by our fault: costs no points
 	struct abi_addr remote, local;
 	uint16_t remote_port, local_port; // host order
 	char remote_text[64];

@@ -260,7 +260,8 @@ void conn_hello(struct conn *conn) {
 		return;
 	}
 	if (n <= 0) {
-		conn_close(conn, NULL); // a health check, or gone
+		conn->innocent = n == 0; // not a byte: a health check
+		conn_close(conn, NULL);
 		return;
 	}
 	if (hello[0] != 22 || (n > 1 && hello[1] != 3)) {

@@ -14,6 +14,7 @@
 #include "conn.h"
 #include "controlplane/proc/log.h"
 #include "edge.h"
+#include "guard.h"
 #include "tls.h"
 #include "xmlauth.h"
 
@@ -30,7 +31,9 @@ static int edge_start(struct child *child) {
 	edge->tls = edge_tls_new();
 	if (edge->tls == NULL)
 		return err;
-	err = edge_conns_start(child);
+	err = edge_guard_start(child);
+	if (err == 0)
+		err = edge_conns_start(child);
 	if (err == 0)
 		err = edge_dtls_start(child);
 	if (err != 0)
@@ -58,6 +61,8 @@ static int edge_reload(struct child *child, const struct cfg *cfg, char *text, s
 	}
 	if (event_base_once(child_base(child), -1, EV_TIMEOUT, on_reloaded, child, &now) != 0)
 		return -ENOMEM;
+	// Now, not in on_reloaded(): the old prefixes are freed when this returns.
+	edge_guard_cfg(child, cfg);
 	return 0;
 }
 
@@ -91,6 +96,8 @@ static int edge_message(
 		return edge_conns_login_result(child, (const struct ipc_login_result *)msg);
 	case IPC_CONNECT_RESULT:
 		return edge_conns_connect_result(child, (const struct ipc_connect_result *)msg);
+	case IPC_BANS:
+		return edge_guard_bans(child, (const struct ipc_bans *)msg);
 	case IPC_DTLS_PARAMS:
 		return edge_dtls_params(child, (const struct ipc_dtls_params *)msg);
 	case IPC_MAINTENANCE:
@@ -107,8 +114,10 @@ static void edge_peer_up(struct child *child, struct ipc_chan *peer) {
 	enum ipc_role role = ipc_chan_peer(peer);
 
 	edge_conns_peer_up(child, role);
-	if (role == IPC_SESSION)
+	if (role == IPC_SESSION) {
+		edge_guard_session_up(child);
 		edge_dtls_session_up(child);
+	}
 }
 
 static void edge_peer_down(struct child *child, enum ipc_role role, unsigned index) {
@@ -120,6 +129,7 @@ static void edge_stop(struct child *child) {
 
 	edge_dtls_stop(child);
 	edge_conns_stop(child);
+	edge_guard_stop(child);
 	edge_tls_free(edge->tls);
 	free(edge);
 	child_data_set(child, NULL);

@@ -14,6 +14,7 @@
 struct edge_dtls; // dtls.c
 struct edge_conns; // conn.c
 struct edge_tls; // tls.c
+struct edge_guard; // guard.c
 
 struct edge {
 	struct child *child;
@@ -21,6 +22,7 @@ struct edge {
 	struct edge_conns *conns;
 	struct edge_tls *tls;
 	bool draining; // no new logins
+	struct edge_guard *guard;
 };
 
 static inline struct edge *edge_of(struct child *child) {

@@ -31,6 +31,8 @@
 #define IPC_STATE_LEN 253u // RADIUS State, RFC 2865, 5.24
 #define IPC_USER_ROUTES 32u
 #define IPC_USER_DNS 4u
+#define IPC_BANS_MAX 32u // in one message
+#define IPC_CONTACTS_MAX 32u
 
 enum ipc_role {
 	IPC_SUPERVISOR = 0,
@@ -96,6 +98,10 @@ enum ipc_type {
 	// session and script
 	IPC_SCRIPT_RUN = 224, // session to script: run one of the operator's scripts
 	IPC_SCRIPT_DONE, // script to session: it has ended
+	// bans: session counts and decides
+	IPC_WRONG_PASSWORD = 240, // auth to session
+	IPC_CONTACTS, // edge to session: connections that came to nothing
+	IPC_BANS, // session to edge: begun and lifted; edge to a new session: what it knows
 	IPC_TYPE_MAX,
 };
 
@@ -323,6 +329,41 @@ struct ipc_radius_answer {
 	char message[IPC_MESSAGE_LEN]; // Reply-Message
 	struct ipc_user_settings settings; // IPC_RADIUS_ACCEPT
 };
+
+struct ipc_wrong_password {
+	struct ipc_hdr hdr;
+	struct abi_addr remote;
+};
+
+struct ipc_contact {
+	struct abi_addr remote;
+	uint32_t connections; // that neither logged in nor became a tunnel
+	uint32_t refused; // at accept, for a ban
+};
+
+struct ipc_contacts {
+	struct ipc_hdr hdr;
+	uint32_t nb_contacts;
+	uint32_t reserved;
+	struct ipc_contact contacts[IPC_CONTACTS_MAX];
+};
+_Static_assert(sizeof(struct ipc_contacts) == 24 + 24 * IPC_CONTACTS_MAX, "ipc_contacts");
+
+struct ipc_ban {
+	struct abi_addr addr; // v4-mapped; the host part of a /64 is zero
+	uint64_t since_s, until_s; // CLOCK_MONOTONIC; until_s 0: lifted
+	uint32_t wrong_passwords, connections; // what it is for
+	uint8_t prefix_len; // 128, or 64
+	uint8_t reserved[7];
+};
+
+struct ipc_bans {
+	struct ipc_hdr hdr;
+	uint32_t nb_bans;
+	uint32_t reserved;
+	struct ipc_ban bans[IPC_BANS_MAX];
+};
+_Static_assert(sizeof(struct ipc_bans) == 24 + 48 * IPC_BANS_MAX, "ipc_bans");
 
 struct ipc_session_new {
 	struct ipc_hdr hdr;

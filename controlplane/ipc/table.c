@@ -97,6 +97,13 @@ static const struct ipc_rule rules[] = {
 	// Only session, which parses no client's bytes, has scripts run.
 	ROW(SESSION, SCRIPT, IPC_SCRIPT_RUN, ipc_script_run, 0, 0),
 	ROW(SCRIPT, SESSION, IPC_SCRIPT_DONE, ipc_script_done, 0, 0),
+
+	// Bans: who sees something wrong tells the session process, which counts and decides for
+	// all. An edge also gives its bans back to a session process that has come anew.
+	ROW(AUTH, SESSION, IPC_WRONG_PASSWORD, ipc_wrong_password, 0, 0),
+	ROW(EDGE, SESSION, IPC_CONTACTS, ipc_contacts, 0, 0),
+	ROW(EDGE, SESSION, IPC_BANS, ipc_bans, 0, 0),
+	ROW(SESSION, EDGE, IPC_BANS, ipc_bans, 0, 0),
 };
 
 const char *ipc_role_name(enum ipc_role role) {

@@ -8,6 +8,7 @@
 // piece by piece as the reader takes them, so that neither a large table nor a slow reader holds
 // up the session process. Requests of one client are answered one after the other.
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,6 +45,7 @@ struct client {
 	bool closing; // once everything is written
 	bool eof; // the client sends no more
 	char *user; // show-session by name, else NULL
+	bool all; // show-bans: those who only have points, too
 };
 
 static struct {
@@ -181,6 +183,22 @@ static bool more_leases(struct client *client) {
 	return lease_info_each(server.mgr, one_lease, &piece) != 0;
 }
 
+static int one_ban(const struct ban_info *info, void *arg) {
+	struct client *client = arg;
+
+	if (output_full(client))
+		return 1;
+	client->cursor++;
+	list_entry(client, show_ban(session_bans(server.mgr), info, clock_s()));
+	return 0;
+}
+
+// A ban that ends between two pieces leaves the next one out.
+static bool more_bans(struct client *client) {
+	return bans_each(session_bans(server.mgr), client->all, client->cursor, clock_s(), one_ban,
+		       client) != 0;
+}
+
 static void list_end(struct client *client) {
 	write_text(client, "]}\n");
 	client->more = NULL;
@@ -226,6 +244,39 @@ static void do_session(struct client *client, const json_t *args) {
 
 static void do_leases(struct client *client, const json_t *args) {
 	list_start(client, more_leases);
+}
+
+static void do_bans(struct client *client, const json_t *args) {
+	client->all = json_is_true(json_object_get(args, "all"));
+	list_start(client, more_bans);
+}
+
+// False: neither of both families.
+static bool addr_parse(const char *text, struct abi_addr *addr) {
+	*addr = (struct abi_addr){.bytes = {[10] = 0xff, [11] = 0xff}};
+	return inet_pton(AF_INET, text, addr->bytes + 12) == 1 ||
+		inet_pton(AF_INET6, text, addr->bytes) == 1;
+}
+
+static void do_unban(struct client *client, const json_t *args) {
+	const char *text = json_string_value(json_object_get(args, "address"));
+	struct bans *bans = session_bans(server.mgr);
+	struct abi_addr addr;
+	uint32_t n;
+
+	if (json_is_true(json_object_get(args, "all"))) {
+		n = bans_lift_all(bans, clock_s());
+		log_info("unban", "by_uid=%u address=all bans=%u", (unsigned)client->uid, n);
+		answer(client, json_pack("{s:i}", "bans", (int)n));
+	} else if (text == NULL || !addr_parse(text, &addr)) {
+		answer_error(client, EINVAL,
+			"expected \"address\", an IPv4 or IPv6 address, or \"all\"");
+	} else if (!bans_lift(bans, &addr, clock_s())) {
+		answer_error(client, ENOENT, "this address is not banned");
+	} else {
+		log_info("unban", "by_uid=%u address=%s", (unsigned)client->uid, log_value(text));
+		answer(client, json_pack("{s:i}", "bans", 1));
+	}
 }
 
 static void do_pools(struct client *client, const json_t *args) {
@@ -356,10 +407,12 @@ static const struct command commands[] = {
 	{"show-counters", do_counters},
 	{"show-workers", do_workers},
 	{"show-leases", do_leases},
+	{"show-bans", do_bans},
 	{"show-pools", do_pools},
 	{"show-version", do_version},
 	{"show-status", do_status},
 	{"disconnect", do_disconnect},
+	{"unban", do_unban},
 	{"reload", do_reload},
 	{"drain", do_drain},
 	{"undrain", do_undrain},

@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "controlplane/proc/bans.h"
 #include "controlplane/session/session.h"
 
 // Channel that the server sends on: "DTLS", "TLS" or "none".
@@ -15,6 +16,8 @@ const char *show_channel(const struct session_info *info);
 // `now` is CLOCK_MONOTONIC seconds, for the idle time.
 json_t *show_session(const struct session_info *info, uint64_t now);
 json_t *show_lease(const struct lease_info *info);
+// `now` is CLOCK_MONOTONIC seconds.
+json_t *show_ban(const struct bans *bans, const struct ban_info *info, uint64_t now);
 json_t *show_pools(struct session_mgr *mgr);
 json_t *show_totals(struct session_mgr *mgr);
 

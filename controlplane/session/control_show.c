@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Renders sessions, leases and the dataplane's statistics as JSON. Called by control.c.
 
+#include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "controlplane/ipc/addr.h"
 #include "controlplane/session/control.h"
@@ -192,6 +194,27 @@ json_t *show_lease(const struct lease_info *info) {
 	return object;
 }
 
+json_t *show_ban(const struct bans *bans, const struct ban_info *info, uint64_t now) {
+	// The clock of bans is set by nobody; people read the other one.
+	int64_t realtime = (int64_t)time(NULL) - (int64_t)now;
+	bool banned = info->until_s != 0;
+	json_t *object = json_object();
+	char text[ADDR_TEXT_LEN + 4];
+	addr_text(&info->addr, text);
+	if (info->prefix_len != 128)
+		strcat(text, "/64");
+	put_text(&object, "address", text);
+	put_bool(&object, "banned", banned);
+	put_int(&object, "score", bans_score(bans, info));
+	put_int(&object, "wrong_passwords", info->wrong_passwords);
+	put_int(&object, "connections", info->connections);
+	put_int(&object, "refused", info->refused);
+	put_int(&object, "counting_since_at", (uint64_t)((int64_t)info->counting_s + realtime));
+	put_int(&object, "banned_at", banned ? (uint64_t)((int64_t)info->since_s + realtime) : 0);
+	put_int(&object, "ends_at", banned ? (uint64_t)((int64_t)info->until_s + realtime) : 0);
+	return object;
+}
+
 static int add_pool(const struct pool_info *info, void *arg) {
 	json_t *object = json_object();
 	put_text(&object, "pool", info->name);
@@ -223,6 +246,9 @@ json_t *show_totals(struct session_mgr *mgr) {
 	put_int(&object, "connects", totals.connects);
 	put_int(&object, "ended", totals.ended);
 	put_int(&object, "refused", totals.refused);
+	put_int(&object, "bans", totals.bans);
+	put_int(&object, "refused_banned", totals.refused_banned);
+	put_int(&object, "ban_overflows", totals.ban_overflows);
 	put_bool(&object, "dataplane", totals.dataplane);
 	put_int(&object, "dataplane_sessions", totals.dataplane_sessions);
 	put_bool(&object, "draining", totals.draining);

@@ -131,6 +131,9 @@ void session_totals(struct session_mgr *mgr, struct session_totals *out) {
 		.connects = mgr->nb_connects,
 		.ended = mgr->nb_ended,
 		.refused = mgr->nb_refused,
+		.bans = bans_count(guard_table(mgr->guard), clock_s()),
+		.refused_banned = guard_refused(mgr->guard),
+		.ban_overflows = bans_overflows(guard_table(mgr->guard)),
 		.max_clients = session_limit(mgr),
 		.dataplane = dplane_attached(mgr->dplane),
 		.boot_id = dplane_boot_id(mgr->dplane),
@@ -151,6 +154,10 @@ const struct abi_stats *session_stats(struct session_mgr *mgr) {
 
 const struct abi_session_stats *session_stats_at(struct session_mgr *mgr, uint32_t index) {
 	return dplane_session_stats(mgr->dplane, index);
+}
+
+struct bans *session_bans(struct session_mgr *mgr) {
+	return guard_table(mgr->guard);
 }
 
 const struct cfg *session_cfg(struct session_mgr *mgr) {

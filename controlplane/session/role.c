@@ -184,6 +184,12 @@ static int role_message(
 		return 0;
 	case IPC_SCRIPT_DONE:
 		return scripts_done(mgr, (const struct ipc_script_done *)msg);
+	case IPC_WRONG_PASSWORD:
+		return guard_wrong_password(mgr->guard, (const struct ipc_wrong_password *)msg);
+	case IPC_CONTACTS:
+		return guard_contacts(mgr->guard, (const struct ipc_contacts *)msg);
+	case IPC_BANS:
+		return guard_bans(mgr->guard, (const struct ipc_bans *)msg);
 	case IPC_RELOAD_RESULT:
 		reload_result(mgr, (const struct ipc_status *)msg);
 		return 0;
@@ -197,6 +203,8 @@ static void role_peer_up(struct child *child, struct ipc_chan *peer) {
 
 	if (ipc_chan_peer(peer) == IPC_SCRIPT)
 		scripts_peer_up(role->mgr);
+	else if (ipc_chan_peer(peer) == IPC_EDGE)
+		guard_edge_up(role->mgr->guard, ipc_chan_peer_index(peer));
 }
 
 static void role_peer_down(struct child *child, enum ipc_role peer, unsigned index) {

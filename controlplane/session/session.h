@@ -15,6 +15,7 @@
 #include "dataplane/abi/stats.h"
 
 struct event_base;
+struct bans;
 struct cfg;
 struct session_mgr; // one a process
 
@@ -106,6 +107,9 @@ struct session_totals {
 	uint32_t authenticated, connected, disconnected;
 	uint64_t logins, connects, ended; // since this process started
 	uint64_t refused; // logins and CONNECTs answered with an error
+	uint32_t bans; // addresses and networks that are banned now
+	uint64_t refused_banned; // connections, since this process started
+	uint64_t ban_overflows; // bans that found no place
 	uint32_t max_clients;
 	bool dataplane; // attached
 	uint32_t dataplane_sessions; // that it has installed, as it says itself
@@ -121,6 +125,9 @@ void session_totals(struct session_mgr *mgr, struct session_totals *out);
 // (session_stats_at()); both sizes were checked against the mapping.
 const struct abi_stats *session_stats(struct session_mgr *mgr);
 const struct abi_session_stats *session_stats_at(struct session_mgr *mgr, uint32_t index);
+
+// Points and bans.
+struct bans *session_bans(struct session_mgr *mgr);
 
 const struct cfg *session_cfg(struct session_mgr *mgr);
 

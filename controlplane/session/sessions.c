@@ -538,11 +538,12 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	mgr->by_app_id = lists_new();
 	mgr->by_user = lists_new();
 	mgr->pools = pools_new(opts->cfg);
+	mgr->guard = guard_new(&(struct guard_hooks){opts->send, opts->arg}, opts->cfg);
 	mgr->dplane = dplane_new(opts->base, &hooks);
 	mgr->tick_event = event_new(opts->base, -1, EV_PERSIST, on_tick, mgr);
 	mgr->commit_event = event_new(opts->base, -1, 0, on_commit, mgr);
 	if (mgr->table && mgr->free && mgr->by_cookie && mgr->by_app_id && mgr->by_user &&
-		mgr->pools && mgr->dplane && mgr->tick_event && mgr->commit_event) {
+		mgr->pools && mgr->guard && mgr->dplane && mgr->tick_event && mgr->commit_event) {
 		event_add(mgr->tick_event, &tick);
 		return mgr;
 	}
@@ -573,6 +574,7 @@ void session_mgr_free(struct session_mgr *mgr) {
 	if (mgr->commit_event)
 		event_free(mgr->commit_event);
 	pools_free(mgr->pools);
+	guard_free(mgr->guard);
 	free(mgr->by_cookie);
 	free(mgr->by_app_id);
 	free(mgr->by_user);
@@ -586,5 +588,6 @@ void session_mgr_cfg(struct session_mgr *mgr, const struct cfg *cfg, char *text,
 		snprintf(text, len, "pools: the change takes effect at the next restart");
 	mgr->cfg = cfg;
 	pools_own(mgr->pools, cfg);
+	guard_cfg(mgr->guard, cfg);
 	mgr->sweep = 0; // the new policy goes to all, some at each tick
 }

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 
 #include "controlplane/session/dataplane.h"
+#include "controlplane/session/guard.h"
 #include "controlplane/session/pools.h"
 #include "controlplane/session/session.h"
 #include "controlplane/session/store.h"
@@ -154,6 +155,7 @@ struct session_mgr {
 	struct store *store;
 	struct dplane *dplane;
 	struct pools *pools;
+	struct guard *guard;
 	struct event *commit_event, *tick_event;
 	struct session **table; // [ABI_SESSIONS_MAX] by index
 	uint32_t *free; // stack of free indexes

@@ -207,6 +207,7 @@ static void test_strange_answers(void **state) {
 		render_counters(out, json, 80, false);
 		render_workers(out, json, json, 1, 80);
 		render_leases(out, json, 80, 1);
+		render_bans(out, json, 80, 1);
 		render_pools(out, json, 80);
 		render_version(out, json);
 		render_status(out, json, 80, 1);

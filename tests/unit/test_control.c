@@ -17,6 +17,7 @@
 #include <event2/event.h>
 #include <jansson.h>
 
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "controlplane/session/control.h"
 #include "controlplane/session/sessions.h"
@@ -90,7 +91,13 @@ static int setup(void **state) {
 	bench->cfg = (struct cfg){
 		.pools = &bench->pool,
 		.nb_pools = 1,
-		.auth = {.cookie_timeout = 300},
+		.auth = {.cookie_timeout = 300,
+			.brute_force = {.max_score = 30,
+				.max_score_prefix = 100,
+				.points_wrong_password = 10,
+				.points_connection = 1,
+				.ban_time = 300,
+				.reset_time = 300}},
 		.dataplane = {.sessions_max = SESSIONS_MAX},
 	};
 	manager_start(bench);
@@ -510,6 +517,78 @@ static void test_show_stats(void **state) {
 	free(stats);
 }
 
+// More bans than one piece of an answer holds, all of them once; hostile messages; unban.
+static void test_bans(void **state) {
+	struct bench *bench = *state;
+	struct guard *guard = bench->mgr->guard;
+	struct ipc_contacts contacts = {.nb_contacts = IPC_CONTACTS_MAX};
+	struct ipc_wrong_password wrong = {0};
+	struct ipc_bans bans = {.nb_bans = 1};
+	json_t *result;
+
+	for (unsigned i = 0; i < 5000 / IPC_CONTACTS_MAX; i++) {
+		for (unsigned j = 0; j < IPC_CONTACTS_MAX; j++)
+			contacts.contacts[j] = (struct ipc_contact){
+				.remote = {{[10] = 0xff, 0xff, 10, (uint8_t)j, (uint8_t)i, 1}},
+				.connections = 30,
+			};
+		assert_int_equal(guard_contacts(guard, &contacts), 0);
+	}
+	result = result_of(bench, "{\"command\": \"show-bans\"}\n");
+	assert_int_equal(json_array_size(result), 5000 / IPC_CONTACTS_MAX * IPC_CONTACTS_MAX);
+	const json_t *one = json_array_get(result, 0);
+	assert_string_equal(json_string_value(json_object_get(one, "address")), "10.0.0.1");
+	assert_int_equal(json_integer_value(json_object_get(one, "score")), 30);
+	assert_true(json_is_true(json_object_get(one, "banned")));
+	assert_int_equal(json_integer_value(json_object_get(one, "ends_at")) -
+			json_integer_value(json_object_get(one, "banned_at")),
+		300);
+	json_decref(result);
+
+	result = result_of(
+		bench, "{\"command\": \"unban\", \"args\": {\"address\": \"10.0.0.1\"}}\n");
+	json_decref(result);
+	expect_error(bench, "{\"command\": \"unban\", \"args\": {\"address\": \"10.0.0.1\"}}\n",
+		ENOENT, "not banned");
+	expect_error(bench, "{\"command\": \"unban\", \"args\": {\"address\": \"10.0.0\"}}\n",
+		EINVAL, "expected");
+	expect_error(bench, "{\"command\": \"unban\"}\n", EINVAL, "expected");
+	result = result_of(bench, "{\"command\": \"unban\", \"args\": {\"all\": true}}\n");
+	assert_int_equal(json_integer_value(json_object_get(result, "bans")),
+		5000 / IPC_CONTACTS_MAX * IPC_CONTACTS_MAX - 1);
+	json_decref(result);
+
+	contacts.nb_contacts = IPC_CONTACTS_MAX + 1;
+	assert_int_equal(guard_contacts(guard, &contacts), -EPROTO);
+	contacts.nb_contacts = 1;
+	contacts.contacts[0].connections = UINT32_MAX;
+	assert_int_equal(guard_contacts(guard, &contacts), -EPROTO);
+	contacts.contacts[0] = (struct ipc_contact){.connections = 1};
+	assert_int_equal(guard_contacts(guard, &contacts), -EPROTO);
+	assert_int_equal(guard_wrong_password(guard, &wrong), -EPROTO);
+	// An edge cannot ban for longer than bans take, nor what is no prefix.
+	bans.bans[0] = (struct ipc_ban){
+		.addr = {{[10] = 0xff, 0xff, 10, 1, 1, 1}},
+		.prefix_len = 128,
+		.since_s = clock_s(),
+		.until_s = UINT64_MAX,
+	};
+	assert_int_equal(guard_bans(guard, &bans), 0);
+	result = result_of(bench, "{\"command\": \"show-bans\"}\n");
+	one = json_array_get(result, 0);
+	assert_int_equal(json_integer_value(json_object_get(one, "ends_at")) -
+			json_integer_value(json_object_get(one, "banned_at")),
+		300);
+	json_decref(result);
+	bans.bans[0].since_s = clock_s() + 100;
+	assert_int_equal(guard_bans(guard, &bans), -EPROTO);
+	bans.bans[0].since_s = clock_s();
+	bans.bans[0].prefix_len = 12;
+	assert_int_equal(guard_bans(guard, &bans), -EPROTO);
+	bans.nb_bans = IPC_BANS_MAX + 1;
+	assert_int_equal(guard_bans(guard, &bans), -EPROTO);
+}
+
 int main(void) {
 	log_level_set(CFG_LOG_ERROR);
 	signal(SIGPIPE, SIG_IGN); // as child_main() does
@@ -521,6 +600,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_reload, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_clients, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bans, setup, teardown),
 		cmocka_unit_test(test_show_session),
 		cmocka_unit_test(test_show_stats),
 	};

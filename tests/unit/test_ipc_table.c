@@ -89,6 +89,10 @@ static const struct expected expected[] = {
 	{N, E, IPC_DTLS_PARAMS, sizeof(struct ipc_dtls_params), 0, 0},
 	{N, E, IPC_DTLS_SET, sizeof(struct ipc_dtls_set), 0, 0},
 	{E, N, IPC_DTLS_UP, sizeof(struct ipc_dtls_up), 0, 0},
+	{A, N, IPC_WRONG_PASSWORD, 32, 0, 0},
+	{E, N, IPC_CONTACTS, sizeof(struct ipc_contacts), 0, 0},
+	{E, N, IPC_BANS, sizeof(struct ipc_bans), 0, 0},
+	{N, E, IPC_BANS, sizeof(struct ipc_bans), 0, 0},
 };
 
 static const struct expected *expected_find(unsigned from, unsigned to, unsigned type) {

@@ -15,7 +15,7 @@ enum {
 struct cli {
 	struct client client;
 	bool json;
-	bool all; // show counters
+	bool all; // show counters, show bans
 	unsigned interval; // show workers: seconds, 0: totals
 	bool drain; // stop
 	unsigned timeout; // drain, stop: seconds, 0: none
@@ -25,6 +25,7 @@ struct cli {
 int cmd_show(struct cli *cli, int argc, char **argv);
 int cmd_status(struct cli *cli, int argc, char **argv);
 int cmd_disconnect(struct cli *cli, int argc, char **argv);
+int cmd_unban(struct cli *cli, int argc, char **argv);
 int cmd_reload(struct cli *cli, int argc, char **argv);
 int cmd_drain(struct cli *cli, int argc, char **argv);
 int cmd_undrain(struct cli *cli, int argc, char **argv);

@@ -23,9 +23,12 @@ static const char help[] =
 	"  show workers [--interval S]\n"
 	"                            load of the dataplane's cores since start, or over S seconds\n"
 	"  show leases               address pools and who has which address\n"
+	"  show bans [--all]         addresses that are refused, until when, and what for\n"
+	"                            (or all that have points)\n"
 	"  show version              versions of the running programs\n"
 	"  disconnect user NAME      end all sessions of a user; their cookies die\n"
 	"  disconnect id ID          end one session\n"
+	"  unban ADDRESS|all         let an address, or all, in again\n"
 	"  reload                    read the configuration and the certificates again\n"
 	"  drain [--timeout S]       no new clients; those that are there stay, for S seconds\n"
 	"  undrain                   take new clients again\n"
@@ -49,10 +52,13 @@ static const struct {
 	{"status", cmd_status, "Usage: penstockctl [--json] status\n"},
 	{"show", cmd_show,
 		"Usage: penstockctl [--json] show sessions | session ID|USER | interfaces |\n"
-		"           counters [--all] | workers [--interval S] | leases | version\n"},
+		"           counters [--all] | workers [--interval S] | leases | bans [--all] | version\n"},
 	{"disconnect", cmd_disconnect,
 		"Usage: penstockctl [--json] disconnect user NAME | id ID\n\n"
 		"The client is told, and cannot come back without its password.\n"},
+	{"unban", cmd_unban,
+		"Usage: penstockctl [--json] unban ADDRESS | all\n\n"
+		"Ends the ban of an address, and of its /64 for IPv6; its points are forgotten.\n"},
 	{"reload", cmd_reload,
 		"Usage: penstockctl [--json] reload\n\n"
 		"Says what was applied and what needs a restart. A file with an error changes "

@@ -2,11 +2,11 @@
 # shellcheck shell=bash
 # Completion of penstockctl for bash: commands, options, user names and session ids.
 
-_penstockctl_field() { # _penstockctl_field FIELD: of all sessions, once each
+_penstockctl_field() { # _penstockctl_field FIELD [LIST]: of all sessions (or bans), once each
 	local words=(penstockctl --json)
 	[ -n "$socket" ] && words+=(--socket "$socket")
 	# One field a line in the JSON that penstockctl prints.
-	"${words[@]}" show sessions 2>/dev/null |
+	"${words[@]}" show "${2-sessions}" 2>/dev/null |
 		sed -n "s/^ *\"$1\": \"\{0,1\}\([^\"]*[^\",]\)\"\{0,1\},\{0,1\}\$/\1/p" | sort -u
 }
 
@@ -35,13 +35,17 @@ _penstockctl() {
 	-g | --groups | -i | --interval | -t | --timeout) return ;;
 	esac
 	case "${words[*]}" in
-	'') fixed='status show disconnect reload drain undrain stop passwd --socket --json --help --version' ;;
-	show) fixed='sessions session interfaces counters workers leases version --json' ;;
+	'') fixed='status show disconnect unban reload drain undrain stop passwd --socket --json --help --version' ;;
+	show) fixed='sessions session interfaces counters workers leases bans version --json' ;;
 	'show session') names=$(_penstockctl_field user; _penstockctl_field id) ;;
-	'show counters') fixed='--all --json' ;;
+	'show counters' | 'show bans') fixed='--all --json' ;;
 	'show workers') fixed='--interval --json' ;;
 	'show '*) fixed='--json' ;;
 	disconnect) fixed='user id' ;;
+	unban)
+		fixed='all'
+		names=$(_penstockctl_field address bans | sed 's|/64$||')
+		;;
 	'disconnect user') names=$(_penstockctl_field user) ;;
 	'disconnect id') names=$(_penstockctl_field id) ;;
 	drain) fixed='--timeout --json' ;;

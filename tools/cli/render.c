@@ -376,6 +376,41 @@ void render_leases(FILE *out, const json_t *leases, unsigned width, uint64_t now
 	finish(table, out, width, "There are no leases.");
 }
 
+static void cell_time(struct table *table, uint64_t when) {
+	char buf[FORMAT_LEN];
+	table_cell(table, when != 0 ? format_time(when, buf) : "-");
+}
+
+void render_bans(FILE *out, const json_t *bans, unsigned width, uint64_t now) {
+	struct table *table = table_new();
+	const json_t *ban;
+	char buf[FORMAT_LEN];
+	size_t i;
+	if (table == NULL)
+		return;
+	table_column(table, "Address", 0);
+	table_column(table, "Score", TABLE_RIGHT);
+	table_column(table, "Passwords", TABLE_RIGHT | TABLE_DROP(2));
+	table_column(table, "Connections", TABLE_RIGHT | TABLE_DROP(3));
+	table_column(table, "Since", TABLE_DROP(4));
+	table_column(table, "Until", 0);
+	table_column(table, "Left", TABLE_RIGHT);
+	table_column(table, "Refused", TABLE_RIGHT | TABLE_DROP(1));
+	json_array_foreach(bans, i, ban) {
+		bool banned = json_is_true(json_object_get(ban, "banned"));
+		uint64_t until = number(ban, "ends_at");
+		table_cell(table, text(ban, "address"));
+		cell_count(table, ban, "score");
+		cell_count(table, ban, "wrong_passwords");
+		cell_count(table, ban, "connections");
+		cell_time(table, number(ban, banned ? "banned_at" : "counting_since_at"));
+		cell_time(table, until);
+		table_cell(table, banned ? format_duration(ago(now, until), buf) : "-");
+		cell_count(table, ban, "refused");
+	}
+	finish(table, out, width, "Nobody is banned.");
+}
+
 void render_pools(FILE *out, const json_t *pools, unsigned width) {
 	struct table *table = table_new();
 	const json_t *pool;
@@ -444,7 +479,10 @@ void render_status(FILE *out, const json_t *status, unsigned width, uint64_t now
 	fprintf(out, "Since start    %s logins, %s connects,",
 		format_count(number(sessions, "logins"), a),
 		format_count(number(sessions, "connects"), b));
-	fprintf(out, " %s ended, %s refused\n\n", format_count(number(sessions, "ended"), a),
+	fprintf(out, " %s ended, %s refused\n", format_count(number(sessions, "ended"), a),
 		format_count(number(sessions, "refused"), b));
+	fprintf(out, "Banned         %s addresses, %s connections refused\n\n",
+		format_count(number(sessions, "bans"), a),
+		format_count(number(sessions, "refused_banned"), b));
 	render_pools(out, json_object_get(status, "pools"), width);
 }

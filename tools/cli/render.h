@@ -17,6 +17,7 @@ void render_counters(FILE *out, const json_t *counters, unsigned width, bool all
 void render_workers(
 	FILE *out, const json_t *workers, const json_t *before, double interval_s, unsigned width);
 void render_leases(FILE *out, const json_t *leases, unsigned width, uint64_t now);
+void render_bans(FILE *out, const json_t *bans, unsigned width, uint64_t now);
 void render_pools(FILE *out, const json_t *pools, unsigned width);
 void render_version(FILE *out, const json_t *version);
 void render_status(FILE *out, const json_t *status, unsigned width, uint64_t now);

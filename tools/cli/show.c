@@ -149,6 +149,18 @@ static int show_leases(struct cli *cli, const char *word) {
 	return CLI_OK;
 }
 
+static int show_bans(struct cli *cli, const char *word) {
+	json_t *args = json_pack("{s:b}", "all", cli->all);
+	json_t *result = args != NULL ? client_ask(&cli->client, "show-bans", args) : NULL;
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	render_bans(stdout, result, table_width(stdout), now_s());
+	json_decref(result);
+	return CLI_OK;
+}
+
 static int show_version(struct cli *cli, const char *word) {
 	json_t *result = client_ask(&cli->client, "show-version", NULL);
 	if (result == NULL) {
@@ -177,12 +189,13 @@ int cmd_show(struct cli *cli, int argc, char **argv) {
 		{"counters", show_counters, false},
 		{"workers", show_workers, false},
 		{"leases", show_leases, false},
+		{"bans", show_bans, false},
 		{"version", show_version, false},
 	};
 	if (argc == 0)
 		return usage(
-			"show what? sessions, session, interfaces, counters, workers, leases or "
-			"version");
+			"show what? sessions, session, interfaces, counters, workers, leases, bans "
+			"or version");
 	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
 		if (strcmp(what[i].name, argv[0]) != 0)
 			continue;
@@ -233,6 +246,22 @@ int cmd_disconnect(struct cli *cli, int argc, char **argv) {
 		return print_json(result);
 	json_int_t n = json_integer_value(json_object_get(result, "sessions"));
 	printf("%lld session%s disconnected\n", (long long)n, n == 1 ? "" : "s");
+	json_decref(result);
+	return CLI_OK;
+}
+
+int cmd_unban(struct cli *cli, int argc, char **argv) {
+	if (argc != 1)
+		return usage("unban whom? An address, or all");
+	json_t *args = strcmp(argv[0], "all") == 0 ? json_pack("{s:b}", "all", 1)
+						   : json_pack("{s:s}", "address", argv[0]);
+	json_t *result = args != NULL ? client_ask(&cli->client, "unban", args) : NULL;
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	json_int_t n = json_integer_value(json_object_get(result, "bans"));
+	printf("%lld ban%s lifted\n", (long long)n, n == 1 ? "" : "s");
 	json_decref(result);
 	return CLI_OK;
 }

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// Points and bans for all processes. Called by role.c with messages of auth and edges.
+//
+// The table is here because this process outlives edges and auth, and has the CLI. When it dies
+// itself edges go on refusing by their copies, and give them to its successor.
+
+#include "guard.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "controlplane/ipc/addr.h"
+#include "controlplane/proc/clock.h"
+#include "controlplane/proc/log.h"
+
+#define COUNT_MAX 1000000u // connections in one message; more is no edge's doing
+
+struct guard {
+	struct guard_hooks hooks;
+	struct bans *bans;
+	uint32_t ban_time_s;
+	uint64_t refused;
+};
+
+static void broadcast(struct guard *guard, struct ipc_bans *msg) {
+	for (unsigned i = 0; i < ABI_EDGES_MAX; i++)
+		guard->hooks.send(IPC_EDGE, i, IPC_BANS, &msg->hdr, sizeof(*msg), guard->hooks.arg);
+}
+
+static struct ipc_ban ban_of(const struct ban_info *info, bool lifted) {
+	return (struct ipc_ban){
+		.addr = info->addr,
+		.since_s = info->since_s,
+		.until_s = lifted ? 0 : info->until_s,
+		.wrong_passwords = info->wrong_passwords,
+		.connections = info->connections,
+		.prefix_len = info->prefix_len,
+	};
+}
+
+static void ban_log(const struct guard *guard, const struct ban_info *info, bool lifted) {
+	const char *len = info->prefix_len == 128 ? "" : "/64";
+	char text[ADDR_TEXT_LEN];
+
+	if (lifted)
+		log_info("ban_lifted", "address=%s%s refused=%llu", addr_text(&info->addr, text),
+			len, (unsigned long long)info->refused);
+	else
+		log_warning("ban",
+			"address=%s%s score=%u wrong_passwords=%u connections=%u seconds=%llu",
+			addr_text(&info->addr, text), len, bans_score(guard->bans, info),
+			info->wrong_passwords, info->connections,
+			(unsigned long long)(info->until_s - info->since_s));
+}
+
+static void on_changed(const struct ban_info *info, bool lifted, void *arg) {
+	struct guard *guard = arg;
+	struct ipc_bans msg = {.nb_bans = 1, .bans[0] = ban_of(info, lifted)};
+
+	ban_log(guard, info, lifted);
+	broadcast(guard, &msg);
+}
+
+struct guard *guard_new(const struct guard_hooks *hooks, const struct cfg *cfg) {
+	struct guard *guard = calloc(1, sizeof(*guard));
+
+	if (guard == NULL)
+		return NULL;
+	guard->hooks = *hooks;
+	guard->bans = bans_new(BANS_ENTRIES, &(struct bans_hooks){on_changed, guard});
+	if (guard->bans == NULL) {
+		free(guard);
+		return NULL;
+	}
+	guard_cfg(guard, cfg);
+	return guard;
+}
+
+void guard_free(struct guard *guard) {
+	if (guard == NULL)
+		return;
+	bans_free(guard->bans);
+	free(guard);
+}
+
+void guard_cfg(struct guard *guard, const struct cfg *cfg) {
+	const struct bans_limits limits = bans_limits_of(cfg);
+
+	guard->ban_time_s = limits.ban_time_s;
+	bans_limits_set(guard->bans, &limits, clock_s());
+}
+
+// --- an edge that has come ---
+
+struct piece {
+	struct guard *guard;
+	unsigned edge;
+	struct ipc_bans msg;
+};
+
+static void piece_send(struct piece *piece) {
+	const struct guard_hooks *hooks = &piece->guard->hooks;
+
+	if (piece->msg.nb_bans > 0)
+		hooks->send(IPC_EDGE, piece->edge, IPC_BANS, &piece->msg.hdr, sizeof(piece->msg),
+			hooks->arg);
+	piece->msg = (struct ipc_bans){0};
+}
+
+static int piece_add(const struct ban_info *info, void *arg) {
+	struct piece *piece = arg;
+
+	piece->msg.bans[piece->msg.nb_bans++] = ban_of(info, false);
+	if (piece->msg.nb_bans == IPC_BANS_MAX)
+		piece_send(piece);
+	return 0;
+}
+
+void guard_edge_up(struct guard *guard, unsigned index) {
+	struct piece piece = {.guard = guard, .edge = index};
+
+	bans_each(guard->bans, false, 0, clock_s(), piece_add, &piece);
+	piece_send(&piece);
+}
+
+// --- messages ---
+
+int guard_wrong_password(struct guard *guard, const struct ipc_wrong_password *msg) {
+	if (abi_addr_none(&msg->remote))
+		return -EPROTO;
+	bans_wrong_password(guard->bans, &msg->remote, clock_s());
+	return 0;
+}
+
+int guard_contacts(struct guard *guard, const struct ipc_contacts *msg) {
+	uint64_t now_s = clock_s();
+
+	if (msg->nb_contacts > IPC_CONTACTS_MAX)
+		return -EPROTO;
+	for (uint32_t i = 0; i < msg->nb_contacts; i++) {
+		const struct ipc_contact *contact = &msg->contacts[i];
+
+		if (abi_addr_none(&contact->remote) || contact->connections > COUNT_MAX ||
+			contact->refused > COUNT_MAX)
+			return -EPROTO;
+		guard->refused += contact->refused;
+		bans_refused(guard->bans, &contact->remote, contact->refused, now_s);
+		bans_connections(guard->bans, &contact->remote, contact->connections, now_s);
+	}
+	return 0;
+}
+
+// Nothing an edge says bans anybody for longer than a ban takes.
+static int ban_take(struct guard *guard, const struct ipc_ban *ban, uint64_t now_s) {
+	struct ban_info info = {
+		.addr = ban->addr,
+		.prefix_len = ban->prefix_len,
+		.wrong_passwords = ban->wrong_passwords,
+		.connections = ban->connections,
+		.since_s = ban->since_s,
+		.until_s = ban->since_s + guard->ban_time_s,
+	};
+
+	if (ban->since_s > now_s || (ban->prefix_len != 128 && ban->prefix_len != 64))
+		return -EPROTO;
+	bans_put(guard->bans, &info, now_s);
+	return 0;
+}
+
+int guard_bans(struct guard *guard, const struct ipc_bans *msg) {
+	uint64_t now_s = clock_s();
+	int ret = 0;
+
+	if (msg->nb_bans > IPC_BANS_MAX)
+		return -EPROTO;
+	for (uint32_t i = 0; i < msg->nb_bans && ret == 0; i++)
+		ret = ban_take(guard, &msg->bans[i], now_s);
+	return ret;
+}
+
+struct bans *guard_table(struct guard *guard) {
+	return guard->bans;
+}
+
+uint64_t guard_refused(const struct guard *guard) {
+	return guard->refused;
+}
