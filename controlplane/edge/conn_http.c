@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
+#include "camouflage.h"
 #include "conn_int.h"
 #include "controlplane/proc/log.h"
 
@@ -33,6 +34,14 @@ static struct portal_env env_of(const struct conn *conn) {
 	};
 }
 
+static bool hidden(const struct conn *conn) {
+	return camouflage_on(&conn->portal, child_cfg(conn->owner->child));
+}
+
+static int connect_status(const struct conn *conn) {
+	return camouflage_connect_status(http_reader_request(conn->reader));
+}
+
 // Sends what is in `out`.
 static void answer(struct conn *conn) {
 	conn_answered(conn);
@@ -47,7 +56,12 @@ static void answer(struct conn *conn) {
 
 static void refuse(struct conn *conn, int status) {
 	log_debug("refused", "remote=%s status=%d", conn->remote_text, status);
-	portal_refuse(&conn->portal, status, &conn->out);
+	if (hidden(conn)) {
+		conn->portal.head = false; // that was another request
+		camouflage_refuse(&conn->portal, child_cfg(conn->owner->child), status, &conn->out);
+	} else {
+		portal_refuse(&conn->portal, status, &conn->out);
+	}
 	answer(conn);
 }
 
@@ -86,7 +100,7 @@ static void connect_ask(struct conn *conn, struct ipc_connect *connect) {
 
 	// The tunnel begins with our answer: a client that sends before it is none of ours.
 	if (conn->rest.len > 0 || wolfSSL_pending(conn->ssl) > 0) {
-		refuse(conn, 400);
+		refuse(conn, hidden(conn) ? connect_status(conn) : 400);
 		return;
 	}
 	if (wolfSSL_export_keying_material(conn->ssl, connect->psk, IPC_PSK_LEN, label,
@@ -240,7 +254,7 @@ static void written(struct conn *conn) {
 
 	buf_reset(&conn->out);
 	conn->out_sent = 0;
-	conn_step_within(conn, 0);
+	conn_step_within(conn, hidden(conn) ? CAMOUFLAGE_IDLE_S : 0);
 	if (conn->tunnel) {
 		hand_over(conn);
 	} else if (close) {
@@ -295,6 +309,10 @@ void conn_logged_in(struct conn *conn, const struct ipc_login_result *msg) {
 void conn_connected(struct conn *conn, const struct ipc_connect_result *msg) {
 	log_debug("connect", "remote=%s status=%u reason=%s", conn->remote_text, msg->status,
 		log_value(msg->reason));
+	if (msg->status != 0 && hidden(conn)) {
+		refuse(conn, connect_status(conn));
+		return;
+	}
 	cstp_connect_answer(&conn->out, msg, &conn->portal.offer, child_cfg(conn->owner->child));
 	conn->tunnel = msg->status == 0;
 	conn->innocent |= msg->status != 401;
@@ -312,6 +330,10 @@ void conn_unanswered(struct conn *conn) {
 			log_value(login->username), conn->remote_text);
 	else
 		log_warning("connect_refused", "remote=%s reason=\"no answer\"", conn->remote_text);
+	if (hidden(conn)) {
+		refuse(conn, 503);
+		return;
+	}
 	portal_unavailable(&conn->portal, "Server busy", &conn->out);
 	answer(conn);
 }
@@ -320,7 +342,7 @@ void conn_timeout(struct conn *conn) {
 	conn->owner->counters.timeouts++;
 	if (conn->state == CONN_ASK)
 		conn_unanswered(conn);
-	else if (conn->state == CONN_READ && http_reader_started(conn->reader))
+	else if (conn->state == CONN_READ && http_reader_started(conn->reader) && !hidden(conn))
 		refuse(conn, 408);
 	else
 		conn_close(conn, conn->state == CONN_LINGER ? NULL : "timeout");

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "camouflage.h"
 #include "conn_int.h"
 #include "controlplane/proc/log.h"
 
@@ -199,7 +200,23 @@ static int ssl_new(struct conn *conn) {
 
 // --- ClientHello ---
 
-// HTTP in clear: says so in clear. Anything else gets no answer.
+static void no_tls_answer(struct conn *conn, bool http) {
+	struct buf out = {0};
+	ssize_t n;
+
+	if (camouflage_on(&conn->portal, child_cfg(conn->owner->child)))
+		camouflage_no_tls(http, &out);
+	else
+		buf_puts(&out, portal_plain_http);
+	n = out.failed ? -1 : send(conn->fd, out.data, out.len, MSG_NOSIGNAL);
+	buf_reset(&out);
+	if (n < 0)
+		conn_close(conn, "no TLS");
+	else
+		conn_linger(conn);
+}
+
+// HTTP in clear: says so in clear. Anything else gets no answer, but in camouflage.
 static void no_tls(struct conn *conn, const uint8_t *data, size_t len) {
 	static const char *const methods[] = {
 		"GET ", "POST", "HEAD", "PUT ", "OPTI", "CONN", "DELE", "PATC", "TRAC"};
@@ -208,13 +225,14 @@ static void no_tls(struct conn *conn, const uint8_t *data, size_t len) {
 		if (len < 4 || memcmp(data, methods[i], 4) != 0)
 			continue;
 		conn->owner->counters.plain_http++;
-		if (send(conn->fd, portal_plain_http, strlen(portal_plain_http), MSG_NOSIGNAL) < 0)
-			break;
-		conn_linger(conn);
+		no_tls_answer(conn, true);
 		return;
 	}
 	conn->owner->counters.no_hello++;
-	conn_close(conn, "no TLS");
+	if (camouflage_on(&conn->portal, child_cfg(conn->owner->child)))
+		no_tls_answer(conn, false);
+	else
+		conn_close(conn, "no TLS");
 }
 
 static void hello_whole(struct conn *conn, const uint8_t *hello, size_t len) {

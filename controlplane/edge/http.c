@@ -103,6 +103,8 @@ static enum http_verb method_of(const http_parser *parser) {
 		return HTTP_M_POST;
 	case HTTP_CONNECT:
 		return HTTP_M_CONNECT;
+	case HTTP_TRACE:
+		return HTTP_M_TRACE;
 	default:
 		return HTTP_M_OTHER;
 	}
@@ -110,18 +112,21 @@ static enum http_verb method_of(const http_parser *parser) {
 
 // http://host/path and /path?query are both the path (RFC 9112, 3.2.2).
 static void path_set(struct http_reader *reader) {
-	const char *path = reader->target;
+	char *path = reader->target;
 	size_t len;
 
 	reader->target[reader->target_len] = '\0';
 	if (strncasecmp(path, "https://", 8) == 0 || strncasecmp(path, "http://", 7) == 0) {
-		path = strchr(strchr(path, ':') + 3, '/');
-		if (path == NULL)
-			path = "/";
+		path = strchr(path, ':') + 3;
+		path += strcspn(path, "/?#");
 	}
-	len = strcspn(path, "?#");
+	path[strcspn(path, "#")] = '\0';
+	len = strcspn(path, "?");
 	memcpy(reader->req.path, path, len);
 	reader->req.path[len] = '\0';
+	reader->req.query = path[len] == '?' ? path + len + 1 : "";
+	if (len == 0)
+		strcpy(reader->req.path, "/");
 }
 
 static int on_headers(http_parser *parser) {

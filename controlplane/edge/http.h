@@ -16,6 +16,7 @@ enum http_verb {
 	HTTP_M_HEAD,
 	HTTP_M_POST,
 	HTTP_M_CONNECT,
+	HTTP_M_TRACE,
 	HTTP_M_OTHER,
 };
 
@@ -27,6 +28,7 @@ struct http_header {
 struct http_request {
 	enum http_verb method;
 	char path[HTTP_TARGET_MAX + 1]; // without the query
+	const char *query; // what follows '?', without '#' and on; empty: none
 	bool keep_alive;
 	bool http10;
 	struct http_header headers[HTTP_HEADERS_MAX];

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/random.h>
 
+#include "camouflage.h"
 #include "encode.h"
 #include "controlplane/auth/pem.h"
 #include "portal.h"
@@ -140,12 +142,12 @@ static void context_send(
 // The first form, or with a label a further one.
 static void form_send(struct portal *portal, const struct portal_env *env, const char *message,
 	const char *label, unsigned round, struct buf *out) {
-	char action[1 + 3 * IPC_GROUP_LEN] = "/auth";
+	char action_secret[1 + 3 * IPC_GROUP_LEN + 1 + CAMOUFLAGE_SECRET_LEN] = "/auth";
 	struct xmlauth_text text = {
 		.banner = env->cfg->network.pre_login_banner,
 		.message = message,
 		.bare = portal->bare,
-		.action = action,
+		.action = action_secret,
 		.label = label,
 		.round = round,
 	};
@@ -153,7 +155,8 @@ static void form_send(struct portal *portal, const struct portal_env *env, const
 
 	groups_add(portal, env->cfg, &text);
 	if (portal->url_group[0] != '\0')
-		percent_encode(action + 1, portal->url_group);
+		percent_encode(action_secret + 1, portal->url_group);
+	camouflage_add(portal, env->cfg, action_secret, sizeof(action_secret));
 	xmlauth_form(&body, &text);
 	status_line(portal, 200, out);
 	context_send(portal, env, out);
@@ -396,20 +399,38 @@ static enum portal_todo method_refuse(const struct request *r, const char *allow
 	return PORTAL_ANSWERED;
 }
 
+// Some clients leave the first slash out.
+static bool is_tunnel(const struct http_request *req) {
+	return strcmp(req->path + (req->path[0] == '/'), "CSCOSSLC/tunnel") == 0;
+}
+
 static enum portal_todo tunnel_request(const struct request *r) {
-	const char *path = r->http->path;
 	int status;
 
 	// After a CONNECT nothing on the connection is HTTP any more.
 	r->portal->close = true;
-	// Some clients leave the first slash out.
-	if (strcmp(path + (path[0] == '/'), "CSCOSSLC/tunnel") != 0)
+	if (!is_tunnel(r->http))
 		return not_found(r);
 	status = cstp_connect_parse(r->connect, &r->portal->offer, r->http, r->env->cfg);
 	if (status == 0)
 		return PORTAL_CONNECT;
 	cstp_refuse(r->out, (unsigned)status, NULL);
 	return PORTAL_ANSWERED;
+}
+
+// Without the secret. Every CONNECT is asked for, so that none takes longer than another: one without
+// a cookie by one that nobody has.
+static enum portal_todo hidden_request(const struct request *r) {
+	struct portal *portal = r->portal;
+
+	if (camouflage_answer(portal, r->env->cfg, r->http, r->out))
+		return PORTAL_ANSWERED;
+	if (cstp_connect_parse(r->connect, &portal->offer, r->http, r->env->cfg) == 0 &&
+		is_tunnel(r->http))
+		return PORTAL_CONNECT;
+	return getrandom(r->connect->cookie, IPC_COOKIE_LEN, 0) == (ssize_t)IPC_COOKIE_LEN
+		? PORTAL_CONNECT
+		: not_found(r);
 }
 
 // "Open AnyConnect VPN Agent v3.x" and older know no config-auth element.
@@ -429,6 +450,10 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 	const struct request r = {portal, env, req, out, login, connect};
 	const struct url *url;
 
+	if (camouflage_on(portal, env->cfg))
+		camouflage_look(portal, env->cfg, req);
+	if (camouflage_on(portal, env->cfg))
+		return hidden_request(&r);
 	portal->bare = agent_bare(http_header_get(req, "User-Agent"));
 	portal->head = req->method == HTTP_M_HEAD;
 	portal->http10 = req->http10;

@@ -27,6 +27,8 @@ struct portal {
 	bool head; // the request at hand is a HEAD
 	bool http10;
 	bool close; // after the answer
+	bool known; // has shown the secret of the camouflage
+	uint32_t hidden_requests; // before that
 	struct cstp_offer offer; // of the CONNECT at hand
 };
 

@@ -14,7 +14,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static struct cfg cfg = {
 	.dtls_psk = true,
 	.dtls_legacy = true,
-	.auth = {.password_tries = 3, .requests_per_connection = 16},
+	.auth =
+		{
+			.password_tries = 3,
+			.requests_per_connection = 16,
+			.camouflage = {.secret = "", .realm = ""},
+		},
 	.network = {.banner = "", .pre_login_banner = "", .default_domain = ""},
 };
 
@@ -55,7 +60,7 @@ static void answer(
 	buf_reset(&out);
 }
 
-// The first byte says how long the pieces are.
+// The first byte says how long the pieces are; long ones meet a camouflage.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	static const uint8_t sha1[20];
 	const struct portal_env env = {&cfg, sha1, ""};
@@ -65,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	size_t piece = size > 0 && data[0] != 0 ? data[0] : 65536;
 	int status = 0;
 
+	cfg.auth.camouflage.secret = piece >= 128 ? "secret" : "";
 	if (data < end)
 		data++;
 	while (data < end && status < 2 && !portal.close) {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,30 @@ static void test_connect(void **state) {
 	assert_int_equal(http_reader_feed(reader, bare, sizeof(bare) - 1, &used), 1);
 	assert_string_equal(http_reader_request(reader)->path, "CSCOSSLC/tunnel");
 	http_reader_free(reader);
+}
+
+static void target_is(const char *target, const char *path, const char *query) {
+	struct http_reader *reader = http_reader_new();
+	char text[256];
+	size_t used;
+
+	snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", target);
+	assert_int_equal(http_reader_feed(reader, text, strlen(text), &used), 1);
+	assert_string_equal(http_reader_request(reader)->path, path);
+	assert_string_equal(http_reader_request(reader)->query, query);
+	http_reader_free(reader);
+}
+
+static void test_targets(void **state) {
+	target_is("/", "/", "");
+	target_is("/a/b?c=d&e", "/a/b", "c=d&e");
+	target_is("/?", "/", "");
+	target_is("/?a?b", "/", "a?b");
+	target_is("/?a#b", "/", "a");
+	target_is("/#a?b", "/", "");
+	target_is("https://host", "/", "");
+	target_is("https://host?q", "/", "q");
+	target_is("http://host:8443/a?q", "/a", "q");
 }
 
 static void test_bad(void **state) {
@@ -232,6 +257,7 @@ int main(void) {
 		cmocka_unit_test(test_split_everywhere),
 		cmocka_unit_test(test_pipelined),
 		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_targets),
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_chunked),

@@ -30,11 +30,19 @@ static struct cfg_prefix include[] = {
 static struct cfg_prefix exclude[] = {{{AF_INET, {10, 1, 2, 0}}, 23}};
 static char *split_dns[] = {"example.org", "example.net"};
 
+static char no_text[] = "";
+
 static struct cfg cfg = {
 	.hostname = "vpn.example.org",
 	.dtls_psk = true,
 	.dtls_legacy = true,
-	.auth = {.requests_per_connection = 16, .timeout = 240, .default_group = ""},
+	.auth =
+		{
+			.requests_per_connection = 16,
+			.timeout = 240,
+			.default_group = no_text,
+			.camouflage = {.secret = no_text, .realm = no_text},
+		},
 	.network =
 		{
 			.dns = dns,
