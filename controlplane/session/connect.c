@@ -265,6 +265,7 @@ static void take_over(struct session *session, const struct ipc_connect *msg) {
 // NULL or why this user may not connect now.
 static const char *check_limits(
 	struct session_mgr *mgr, const struct session *session, uint32_t same) {
+	session_make_room(mgr, session, same);
 	if (session->sid.index >= dplane_sessions_max(mgr->dplane))
 		return "The dataplane's session table is too small";
 	if (session->state != SESSION_DISCONNECTED)
@@ -275,6 +276,15 @@ static const char *check_limits(
 	if (same && session_count_user(mgr, session->str[STR_USER], session) >= same)
 		return "Too many connections of this user";
 	return NULL;
+}
+
+// A cookie is good only where it was given to.
+static bool session_roamed(const struct session_mgr *mgr, const struct session *session,
+	const struct abi_addr *remote) {
+	struct settings settings;
+
+	session_settings(mgr, session, &settings);
+	return settings.deny_roaming && memcmp(&session->remote, remote, sizeof(*remote)) != 0;
 }
 
 static bool session_timed_out(const struct session_mgr *mgr, const struct session *session) {
@@ -429,6 +439,7 @@ static bool strings_ok(const struct ipc_connect *msg) {
 }
 
 int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg) {
+	char text[ADDR_TEXT_LEN];
 	struct session *session;
 	const char *why;
 
@@ -445,6 +456,14 @@ int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg) {
 	if (session && session_timed_out(mgr, session)) {
 		session_uninstall(mgr, session, ABI_END_SESSION_TIMEOUT);
 		session_delete(mgr, session, "session-timeout");
+		session = NULL;
+	}
+	if (session && session_roamed(mgr, session, &msg->remote)) {
+		log_warning("connect_refused",
+			"session=%u user=%s remote=%s status=401 reason=\"the cookie is of another "
+			"address\"",
+			session->sid.index, log_value(session->str[STR_USER]),
+			addr_text(&msg->remote, text));
 		session = NULL;
 	}
 	if (!session) {
@@ -567,7 +586,8 @@ int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_
 		return -EPROTO;
 	if (session && session->state == SESSION_CONNECTED &&
 		session->installed == session->sid.generation &&
-		session->dtls_mode != IPC_DTLS_NONE) {
+		session->dtls_mode != IPC_DTLS_NONE &&
+		!session_roamed(mgr, session, &msg->remote)) {
 		params.mode = session->dtls_mode;
 		params.sid = session->sid;
 		dtls_grant(session, edge);
@@ -663,7 +683,8 @@ int session_dtls_up(struct session_mgr *mgr, unsigned edge, const struct ipc_dtl
 		return dtls_answer(mgr, edge, msg->hdr.req, -ESTALE);
 	}
 	session->dtls_open &= ~(UINT64_C(1) << edge);
-	if (session->installed != msg->sid.generation || session->dtls_mode == IPC_DTLS_NONE)
+	if (session->installed != msg->sid.generation || session->dtls_mode == IPC_DTLS_NONE ||
+		session_roamed(mgr, session, &msg->dtls.tuple.remote))
 		return dtls_answer(mgr, edge, msg->hdr.req, -ESTALE);
 	ret = dtls_command(mgr, session, edge, msg);
 	if (ret != 0) {

@@ -32,6 +32,7 @@ static const char *const end_names[ABI_END_MAX] = {
 	[ABI_END_TEMPORARY] = "connection lost",
 	[ABI_END_REPLACED] = "replaced",
 	[ABI_END_SEQ_EXHAUSTED] = "sequence numbers used up",
+	[ABI_END_DISPLACED] = "replaced by a newer session",
 };
 
 static const char *const state_names[] = {

@@ -251,14 +251,15 @@ void session_uninstall(struct session_mgr *mgr, struct session *session, enum ab
 
 static const char *end_name(enum abi_end reason) {
 	static const char *const name[ABI_END_MAX] = {"unspecified", "user", "server", "idle",
-		"dpd", "error", "session-timeout", "temporary", "replaced", "keys-exhausted"};
+		"dpd", "error", "session-timeout", "temporary", "replaced", "keys-exhausted",
+		"displaced"};
 
 	return reason < ABI_END_MAX ? name[reason] : "unknown";
 }
 
 static bool cookie_dies(enum abi_end reason) {
 	return reason == ABI_END_USER || reason == ABI_END_SERVER || reason == ABI_END_IDLE ||
-		reason == ABI_END_SESSION_TIMEOUT;
+		reason == ABI_END_SESSION_TIMEOUT || reason == ABI_END_DISPLACED;
 }
 
 static void log_end(const struct session *session, enum abi_end reason) {
@@ -296,6 +297,61 @@ void session_ended(struct session_mgr *mgr, struct session *session, enum abi_en
 		session->expires = now + mgr->cfg->auth.cookie_timeout;
 	session_timer_set(mgr, session, TIMER_EXPIRY, session->expires);
 	session_save(mgr, session, NULL, NULL);
+}
+
+// --- the sessions of one user ---
+
+// Of those that count, the one that logged in first; with `waiting` only of those without a tunnel.
+static struct session *oldest_of(
+	struct session_mgr *mgr, const char *user, const struct session *but, bool waiting) {
+	struct session *session, *oldest = NULL;
+
+	LIST_FOREACH(session, bucket_user(mgr, user), by_user) {
+		if (session == but || session->state == SESSION_DISCONNECTED ||
+			(waiting && session->state != SESSION_AUTHENTICATED) ||
+			strcmp(session->str[STR_USER], user) != 0)
+			continue;
+		// The list begins with the newest.
+		if (!oldest || session->created <= oldest->created)
+			oldest = session;
+	}
+	return oldest;
+}
+
+static void displace(struct session_mgr *mgr, struct session *session) {
+	log_info("displaced", "session=%u.%u user=%s", session->sid.index, session->sid.generation,
+		log_value(session->str[STR_USER]));
+	if (session->state == SESSION_CONNECTED) {
+		session_uninstall(mgr, session, ABI_END_DISPLACED);
+		session_ended(mgr, session, ABI_END_DISPLACED);
+	} else {
+		session_delete(mgr, session, end_name(ABI_END_DISPLACED));
+	}
+}
+
+void session_make_room(struct session_mgr *mgr, const struct session *session, uint32_t same) {
+	const char *user = session->str[STR_USER];
+
+	while (mgr->cfg->auth.replace_oldest && same &&
+		session_count_user(mgr, user, session) >= same)
+		displace(mgr, oldest_of(mgr, user, session, false));
+}
+
+// Whoever has a tunnel loses it only when the new one connects, unless the server is full; but
+// logins alone are not collected without end either.
+static bool room_to_log_in(struct session_mgr *mgr, const char *user, uint32_t same, bool full) {
+	struct session *oldest;
+
+	if (!same || session_count_user(mgr, user, NULL) < same)
+		return true;
+	if (!mgr->cfg->auth.replace_oldest)
+		return false;
+	oldest = oldest_of(mgr, user, NULL, true);
+	if (!oldest && full)
+		oldest = oldest_of(mgr, user, NULL, false);
+	if (oldest && (full || session_count_user(mgr, user, NULL) >= 2 * same))
+		displace(mgr, oldest);
+	return true;
 }
 
 // --- login ---
@@ -337,6 +393,12 @@ static uint32_t same_limit(const struct session_mgr *mgr, const struct ipc_sessi
 	return settings.max_same_clients;
 }
 
+static bool is_full(const struct session_mgr *mgr) {
+	return !mgr->nb_free ||
+		mgr->nb_state[SESSION_AUTHENTICATED] + mgr->nb_state[SESSION_CONNECTED] >=
+		session_limit(mgr);
+}
+
 static int login_check(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 	uint32_t same = same_limit(mgr, msg);
 
@@ -346,13 +408,9 @@ static int login_check(struct session_mgr *mgr, const struct ipc_session_new *ms
 		return -ESHUTDOWN; // edges refuse it before they ask for a password
 	if (session_find(mgr, msg->cookie_hash))
 		return -EIO;
-	if (!mgr->nb_free ||
-		mgr->nb_state[SESSION_AUTHENTICATED] + mgr->nb_state[SESSION_CONNECTED] >=
-			session_limit(mgr))
-		return -ENOSPC;
-	if (same && session_count_user(mgr, msg->username, NULL) >= same)
+	if (!room_to_log_in(mgr, msg->username, same, is_full(mgr)))
 		return -EUSERS;
-	return 0;
+	return is_full(mgr) ? -ENOSPC : 0;
 }
 
 static int login_store(

@@ -213,6 +213,9 @@ void session_timer_set(
 void session_state_set(struct session_mgr *mgr, struct session *session, enum session_state state);
 // Sessions of the user that count for the limit; `but` is left out.
 unsigned session_count_user(struct session_mgr *mgr, const char *user, const struct session *but);
+// Ends the oldest other sessions of its user until at most `same` are left with it, where the
+// configuration says so. 0: no limit.
+void session_make_room(struct session_mgr *mgr, const struct session *session, uint32_t same);
 uint32_t session_limit(const struct session_mgr *mgr);
 
 // Its connection has gone: the cookie lives on for a while, or dies with it, by the reason.

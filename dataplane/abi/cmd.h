@@ -119,6 +119,7 @@ enum abi_end {
 	ABI_END_TEMPORARY = 7, // connection lost or empty disconnect: the cookie survives
 	ABI_END_REPLACED = 8, // another CONNECT with the same cookie
 	ABI_END_SEQ_EXHAUSTED = 9,
+	ABI_END_DISPLACED = 10, // a newer session of the user took its place: the cookie dies
 	ABI_END_MAX,
 };
 

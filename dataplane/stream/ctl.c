@@ -84,6 +84,27 @@ static void run_start(struct dp_message *message) {
 	stream_open(message->arg);
 }
 
+// What the client's user reads. The byte before the text is what clients send before theirs.
+static const char *farewell(enum abi_end reason) {
+	switch (reason) {
+	case ABI_END_SERVER:
+		return "\xb0"
+		       "Ended by the administrator";
+	case ABI_END_IDLE:
+		return "\xb0"
+		       "Idle for too long";
+	case ABI_END_SESSION_TIMEOUT:
+		return "\xb0"
+		       "The session's time is over";
+	case ABI_END_DISPLACED:
+		return "\xb0"
+		       "Replaced by a newer session of this user";
+	default:
+		return "\xb0"
+		       "The session has ended";
+	}
+}
+
 static void run_stop(struct dp_message *message) {
 	struct dp_stream *stream = message->arg;
 
@@ -96,7 +117,7 @@ static void run_stop(struct dp_message *message) {
 	}
 	// draft-mavrogiannopoulos-openconnect, 2.4: tells the client not to come back by itself.
 	if (stream->end != ABI_END_USER && stream->end != ABI_END_TEMPORARY)
-		stream_tx_frame(stream, DP_FRAME_DISCONNECT);
+		stream_tx_frame(stream, DP_FRAME_DISCONNECT, farewell(stream->end));
 	stream_tx_control(stream, TLS_ALERT, (const uint8_t[]){1, TLS_ALERT_CLOSE_NOTIFY}, 2);
 	if (stream->state == STREAM_CLOSED)
 		return; // it could not even say so

@@ -149,8 +149,8 @@ void stream_tx_pending(void);
 // Seals one record of another type with `len` bytes of text; false when it could not be queued:
 // the stream may be closed then.
 bool stream_tx_control(struct dp_stream *stream, uint8_t type, const uint8_t *text, uint16_t len);
-// One empty CSTP frame.
-bool stream_tx_frame(struct dp_stream *stream, uint8_t frame);
+// One CSTP frame with this text, 64 bytes of it at most.
+bool stream_tx_frame(struct dp_stream *stream, uint8_t frame, const char *text);
 // Writes what is queued to the socket.
 void stream_flush(struct dp_stream *stream);
 void stream_flush_dirty(void);

@@ -11,6 +11,7 @@
 
 #define TXQ_MASK (STREAM_TXQ - 1)
 #define IOV_MAX_BURST 256u
+#define FRAME_TEXT 64u // bytes
 // Ask for the next key so long before the limit that its arrival is never waited for.
 #define KEY_RESERVE (UINT64_C(1) << 16)
 
@@ -172,11 +173,13 @@ bool stream_tx_control(struct dp_stream *stream, uint8_t type, const uint8_t *te
 	return tx_small(stream, type, text, len);
 }
 
-bool stream_tx_frame(struct dp_stream *stream, uint8_t frame) {
-	uint8_t header[CSTP_HEADER_LEN];
+bool stream_tx_frame(struct dp_stream *stream, uint8_t frame, const char *text) {
+	uint8_t whole[CSTP_HEADER_LEN + FRAME_TEXT];
+	size_t len = strnlen(text, FRAME_TEXT);
 
-	cstp_header(header, frame, 0);
-	return tx_small(stream, TLS_APPLICATION_DATA, header, sizeof(header));
+	cstp_header(whole, frame, (uint16_t)len);
+	memcpy(whole + CSTP_HEADER_LEN, text, len);
+	return tx_small(stream, TLS_APPLICATION_DATA, whole, (uint16_t)(CSTP_HEADER_LEN + len));
 }
 
 static unsigned fill_iov(const struct dp_stream *stream, struct iovec *iov) {

@@ -84,6 +84,98 @@ static void test_limits(void **state) {
 	assert_int_equal(login_status(bench, 5, "cyd"), -ENOSPC);
 }
 
+// The oldest goes when the new one connects, and is told why; logins alone take no tunnel away, and
+// are not collected without end.
+static void test_replace_oldest(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid first, second;
+	struct ipc_connect msg;
+	struct abi_cmd cmd;
+
+	bench->cfg.auth.max_same_clients = 2;
+	bench->cfg.auth.replace_oldest = true;
+	first = connected(bench, 1, "ann");
+	second = connected(bench, 2, "ann");
+	connected(bench, 9, "bob");
+	bench->mgr->table[first.index]->created -= 10;
+	bench->mgr->table[second.index]->created -= 5;
+	assert_int_equal(login_status(bench, 3, "ann"), 0);
+	assert_int_equal(login_status(bench, 4, "ann"), 0);
+	assert_int_equal(login_status(bench, 5, "ann"), 0);
+	assert_int_equal(state_of(bench, 3), 0);
+	assert_int_equal(state_of(bench, 4), SESSION_AUTHENTICATED);
+	assert_int_equal(state_of(bench, 1), SESSION_CONNECTED);
+	// With three others at most one can stay: the newest login.
+	msg = connect_msg(bench, 4);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_DEL);
+	assert_int_equal(cmd.sid.index, first.index);
+	assert_int_equal(cmd.session_del.reason, ABI_END_DISPLACED);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_DEL);
+	assert_int_equal(cmd.sid.index, second.index);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	complete(bench, &cmd, 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
+	assert_int_equal(connect_status(bench, 1, NULL), 401);
+	assert_int_equal(connect_status(bench, 2, NULL), 401);
+	assert_int_equal(state_of(bench, 5), SESSION_AUTHENTICATED);
+	assert_int_equal(state_of(bench, 9), SESSION_CONNECTED);
+	// Coming back by its own cookie displaces nobody.
+	connect_ok(bench, 5);
+	assert_int_equal(state_of(bench, 4), SESSION_CONNECTED);
+}
+
+// A full server has room for who takes the place of an own session.
+static void test_replace_when_full(void **state) {
+	struct bench *bench = *state;
+
+	bench->cfg.auth.max_same_clients = 1;
+	bench->cfg.auth.max_clients = 2;
+	bench->cfg.auth.replace_oldest = true;
+	connected(bench, 1, "ann");
+	connected(bench, 2, "bob");
+	assert_int_equal(login_status(bench, 3, "cyd"), -ENOSPC);
+	assert_int_equal(login_status(bench, 4, "ann"), 0);
+	take_cmd(bench, ABI_CMD_SESSION_DEL);
+	assert_int_equal(state_of(bench, 1), 0);
+	assert_int_equal(state_of(bench, 2), SESSION_CONNECTED);
+}
+
+// A cookie, and the DTLS channel, from another address than the login's.
+static void test_deny_roaming(void **state) {
+	struct bench *bench = *state;
+	struct ipc_dtls_query query = {.hdr.req = 77};
+	struct ipc_connect_result result;
+	struct ipc_connect msg;
+	struct sent *sent;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	bench->cfg.auth.deny_roaming = true;
+	msg = connect_msg(bench, 1);
+	msg.remote.bytes[15]++;
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 401);
+	result = connect_ok(bench, 1);
+	stream_up(bench, result.sid);
+	memcpy(query.app_id, result.app_id, sizeof(query.app_id));
+	query.remote = msg.remote;
+	assert_int_equal(session_dtls_query(bench->mgr, 5, &query), 0);
+	sent = take_sent(bench, IPC_DTLS_PARAMS);
+	assert_int_equal(sent->params.mode, IPC_DTLS_NONE);
+	query.remote = connect_msg(bench, 1).remote;
+	assert_int_equal(session_dtls_query(bench->mgr, 5, &query), 0);
+	sent = take_sent(bench, IPC_DTLS_PARAMS);
+	assert_int_equal(sent->params.mode, IPC_DTLS_PSK);
+	// Allowed: both may move.
+	bench->cfg.auth.deny_roaming = false;
+	query.remote = msg.remote;
+	assert_int_equal(session_dtls_query(bench->mgr, 5, &query), 0);
+	sent = take_sent(bench, IPC_DTLS_PARAMS);
+	assert_int_equal(sent->params.mode, IPC_DTLS_PSK);
+}
+
 static void test_pool_empty(void **state) {
 	struct bench *bench = *state;
 	uint32_t nb = cfg_pool_size(&bench->pool, AF_INET);
@@ -381,6 +473,9 @@ int main(void) {
 		T(test_reconnect_keeps_addresses),
 		T(test_replace),
 		T(test_limits),
+		T(test_replace_oldest),
+		T(test_replace_when_full),
+		T(test_deny_roaming),
 		T(test_pool_empty),
 		T(test_no_dataplane),
 		T(test_add_refused),
