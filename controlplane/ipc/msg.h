@@ -147,6 +147,7 @@ enum ipc_file {
 	IPC_FILE_COOKIE_SECRET = 4, // 32 bytes, made at first start
 	IPC_FILE_STORE_SECRET = 5, // 32 bytes in the run directory, for the session process
 	IPC_FILE_OTP_USERS = 6, // tokens of one-time passwords
+	IPC_FILE_RADIUS_SECRET = 8, // index into cfg.radius.servers
 };
 
 struct ipc_file_open {

@@ -8,6 +8,7 @@
 #define AUTH IPC_AUTH
 #define EDGE IPC_EDGE
 #define SESSION IPC_SESSION
+#define RADIUS IPC_RADIUS
 #define SCRIPT IPC_SCRIPT
 
 // Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
@@ -22,18 +23,22 @@ static const struct ipc_rule rules[] = {
 	ROW(SUP, AUTH, IPC_CONFIG, ipc_config, 1, 1),
 	ROW(SUP, EDGE, IPC_CONFIG, ipc_config, 1, 1),
 	ROW(SUP, SESSION, IPC_CONFIG, ipc_config, 1, 1),
+	ROW(SUP, RADIUS, IPC_CONFIG, ipc_config, 1, 1),
 	ROW(SUP, SCRIPT, IPC_CONFIG, ipc_config, 1, 1),
 	ROW(SUP, AUTH, IPC_PEER, ipc_peer, 1, 1),
 	ROW(SUP, EDGE, IPC_PEER, ipc_peer, 1, 1),
 	ROW(SUP, SESSION, IPC_PEER, ipc_peer, 1, 1),
+	ROW(SUP, RADIUS, IPC_PEER, ipc_peer, 1, 1),
 	ROW(SUP, SCRIPT, IPC_PEER, ipc_peer, 1, 1),
 	ROW(SUP, AUTH, IPC_START, ipc_empty, 0, 0),
 	ROW(SUP, EDGE, IPC_START, ipc_empty, 0, 0),
 	ROW(SUP, SESSION, IPC_START, ipc_empty, 0, 0),
+	ROW(SUP, RADIUS, IPC_START, ipc_empty, 0, 0),
 	ROW(SUP, SCRIPT, IPC_START, ipc_empty, 0, 0),
 	ROW(SUP, AUTH, IPC_STOP, ipc_empty, 0, 0),
 	ROW(SUP, EDGE, IPC_STOP, ipc_empty, 0, 0),
 	ROW(SUP, SESSION, IPC_STOP, ipc_empty, 0, 0),
+	ROW(SUP, RADIUS, IPC_STOP, ipc_empty, 0, 0),
 	ROW(SUP, SCRIPT, IPC_STOP, ipc_empty, 0, 0),
 	// Descriptors that only root can make, each for the one role that needs it.
 	ROW(SUP, EDGE, IPC_LISTENER, ipc_listener, 1, 1),
@@ -42,6 +47,7 @@ static const struct ipc_rule rules[] = {
 		DATAPLANE_SESSION_FDS),
 	ROW(SUP, AUTH, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, SESSION, IPC_FILE, ipc_file_result, 0, 1),
+	ROW(SUP, RADIUS, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, SESSION, IPC_CONTROL_LISTENER, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_STATE_DIR, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_RELOAD_RESULT, ipc_status, 0, 0),
@@ -52,17 +58,21 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, SUP, IPC_READY, ipc_empty, 0, 0),
 	ROW(EDGE, SUP, IPC_READY, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_READY, ipc_empty, 0, 0),
+	ROW(RADIUS, SUP, IPC_READY, ipc_empty, 0, 0),
 	ROW(SCRIPT, SUP, IPC_READY, ipc_empty, 0, 0),
 	ROW(AUTH, SUP, IPC_RELOADED, ipc_status, 0, 0),
 	ROW(EDGE, SUP, IPC_RELOADED, ipc_status, 0, 0),
 	ROW(SESSION, SUP, IPC_RELOADED, ipc_status, 0, 0),
+	ROW(RADIUS, SUP, IPC_RELOADED, ipc_status, 0, 0),
 	ROW(SCRIPT, SUP, IPC_RELOADED, ipc_status, 0, 0),
 	ROW(AUTH, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
 	ROW(EDGE, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
 	ROW(SESSION, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
+	ROW(RADIUS, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
 	ROW(SCRIPT, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
 	ROW(AUTH, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(SESSION, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
+	ROW(RADIUS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_RELOAD, ipc_empty, 0, 0),
@@ -85,6 +95,10 @@ static const struct ipc_rule rules[] = {
 	// The store keeps what one-time passwords were used, so that none is good twice.
 	ROW(AUTH, SESSION, IPC_OTP_ASK, ipc_otp_ask, 0, 0),
 	ROW(SESSION, AUTH, IPC_OTP_ANSWER, ipc_otp_answer, 0, 0),
+
+	// The only process with a way to RADIUS servers, which alone holds their secrets.
+	ROW(AUTH, RADIUS, IPC_RADIUS_ASK, ipc_radius_ask, 0, 0),
+	ROW(RADIUS, AUTH, IPC_RADIUS_ANSWER, ipc_radius_answer, 0, 0),
 
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),
@@ -112,6 +126,7 @@ const char *ipc_role_name(enum ipc_role role) {
 		[AUTH] = "auth",
 		[EDGE] = "edge",
 		[SESSION] = "session",
+		[RADIUS] = "radius",
 		[SCRIPT] = "script",
 	};
 	return (unsigned)role < IPC_ROLE_MAX ? names[role] : "unknown";

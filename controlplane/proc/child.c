@@ -404,7 +404,9 @@ static uint32_t nofile_limit(const struct child *child) {
 }
 
 static int enter_sandbox(struct child *child) {
-	int status = sandbox_drop(child->role->role, child->state_dir, nofile_limit(child));
+	int status = child->role->prepare != NULL ? child->role->prepare(child) : 0;
+	if (status == 0)
+		status = sandbox_drop(child->role->role, child->state_dir, nofile_limit(child));
 	if (status < 0)
 		return status;
 	if (child->state_dir >= 0 && child->role->state_dir != NULL)

@@ -11,7 +11,7 @@
 
 struct child;
 
-// At IPC_START, in this order: privileges dropped; state_dir (the working and root directory is
+// At IPC_START, in this order: prepare; privileges dropped; state_dir (the working and root directory is
 // then the state directory: open "data.mdb", not a path); sandbox; start (child_peer() already
 // answers); peer_up for each peer; then listener, control_listener and dataplane_up as the
 // supervisor sent them; IPC_READY. Peers' messages come after that. The role owns the descriptors
@@ -21,6 +21,9 @@ struct child;
 struct child_role {
 	enum ipc_role role;
 	const char *name; // "auth"
+	// Still root, in the host's file system and network: opens what cannot be opened later.
+	// Non-zero ends the process.
+	int (*prepare)(struct child *child);
 	// Once, with the first configuration and everything the supervisor promised until
 	// IPC_START. Non-zero ends the process.
 	int (*start)(struct child *child);
@@ -69,3 +72,4 @@ extern const struct child_role auth_role;
 extern const struct child_role edge_role;
 extern const struct child_role session_role;
 extern const struct child_role script_role;
+extern const struct child_role radius_role;

@@ -234,6 +234,8 @@ bool files_allowed(enum ipc_role role, enum ipc_file file) {
 		return role == IPC_AUTH;
 	case IPC_FILE_STORE_SECRET:
 		return role == IPC_SESSION;
+	case IPC_FILE_RADIUS_SECRET:
+		return role == IPC_RADIUS;
 	}
 	return false;
 }
@@ -260,6 +262,11 @@ static int file_path(const struct cfg *cfg, enum ipc_file file, unsigned index, 
 		return join(storage, size, cfg->state_dir, "cookie.key");
 	case IPC_FILE_STORE_SECRET:
 		return join(storage, size, cfg->run_dir, "store.key");
+	case IPC_FILE_RADIUS_SECRET:
+		if (index >= cfg->radius.nb_servers)
+			return -ENOENT;
+		*path = cfg->radius.servers[index].secret_file;
+		return 0;
 	}
 	return -EINVAL;
 }

@@ -87,10 +87,14 @@ static void send_own_descriptors(struct proc *proc) {
 	}
 }
 
-// Processes that the table gives something to say to each other; two edges have nothing.
+// Processes that the table gives something to say to each other: two edges have nothing, and what
+// faces the network does not speak to what faces RADIUS servers.
 static bool are_peers(const struct proc *a, const struct proc *b) {
 	if (a->role == IPC_SCRIPT || b->role == IPC_SCRIPT)
 		return a->role == IPC_SESSION || b->role == IPC_SESSION;
+	if ((a->role == IPC_EDGE && b->role == IPC_RADIUS) ||
+		(a->role == IPC_RADIUS && b->role == IPC_EDGE))
+		return false;
 	return a->role != b->role;
 }
 
@@ -186,11 +190,14 @@ static int proc_init(
 }
 
 // One of each, and then the edges.
-static const enum ipc_role singles[] = {IPC_AUTH, IPC_SESSION, IPC_SCRIPT};
+static const enum ipc_role singles[] = {IPC_AUTH, IPC_SESSION, IPC_RADIUS, IPC_SCRIPT};
 #define SINGLES (sizeof(singles) / sizeof(singles[0]))
 
 static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
-	return role != IPC_SCRIPT || cfg_has_scripts(sup->config.cfg);
+	const struct cfg *cfg = sup->config.cfg;
+	if (role == IPC_RADIUS)
+		return cfg->radius.nb_servers > 0;
+	return role != IPC_SCRIPT || cfg_has_scripts(cfg);
 }
 
 static int places_make(struct supervisor *sup, unsigned edges) {

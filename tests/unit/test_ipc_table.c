@@ -15,6 +15,7 @@
 #define E IPC_EDGE
 #define N IPC_SESSION
 #define X IPC_SCRIPT
+#define R IPC_RADIUS
 
 struct expected {
 	enum ipc_role from, to;
@@ -93,6 +94,17 @@ static const struct expected expected[] = {
 	{E, N, IPC_CONTACTS, sizeof(struct ipc_contacts), 0, 0},
 	{E, N, IPC_BANS, sizeof(struct ipc_bans), 0, 0},
 	{N, E, IPC_BANS, sizeof(struct ipc_bans), 0, 0},
+	{S, R, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, R, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, R, IPC_START, 16, 0, 0},
+	{S, R, IPC_STOP, 16, 0, 0},
+	{S, R, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
+	{R, S, IPC_READY, 16, 0, 0},
+	{R, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{R, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{R, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
+	{A, R, IPC_RADIUS_ASK, sizeof(struct ipc_radius_ask), 0, 0},
+	{R, A, IPC_RADIUS_ANSWER, sizeof(struct ipc_radius_answer), 0, 0},
 };
 
 static const struct expected *expected_find(unsigned from, unsigned to, unsigned type) {
@@ -138,8 +150,11 @@ static void test_principles(void **state) {
 	assert_null(ipc_rule_find(E, N, IPC_SESSION_CONNECT));
 	assert_null(ipc_rule_find(E, A, IPC_TICKET_KEYS)); // only auth gives out ticket keys
 	assert_null(ipc_rule_find(N, E, IPC_TICKET_KEYS));
-	for (unsigned type = 0; type < IPC_TYPE_MAX; type++)
+	for (unsigned type = 0; type < IPC_TYPE_MAX; type++) {
 		assert_null(ipc_rule_find(E, E, type)); // edges know nothing of each other
+		assert_null(ipc_rule_find(E, R, type)); // nor of RADIUS
+		assert_null(ipc_rule_find(R, E, type));
+	}
 }
 
 // One byte more or less, one descriptor more or less.

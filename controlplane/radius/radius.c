@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The RADIUS process: start-up, configuration, messages. Run by child_main().
+//
+// It holds the shared secrets and the only sockets that lead to RADIUS servers. It keeps nothing:
+// auth asks again when it comes back.
+#include "radius.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "controlplane/proc/log.h"
+#include "dataplane/abi/addr.h"
+
+// ---- requests of peers
+
+struct work *work_new(struct radius *radius, struct work_list *list, uint64_t req) {
+	struct work *work = calloc(1, sizeof(*work));
+	if (work == NULL)
+		return NULL;
+	work->radius = radius;
+	work->req = req;
+	LIST_INSERT_HEAD(list, work, link);
+	return work;
+}
+
+void work_free(struct work *work) {
+	LIST_REMOVE(work, link);
+	free(work);
+}
+
+void works_cancel(struct work_list *list) {
+	while (!LIST_EMPTY(list)) {
+		struct work *work = LIST_FIRST(list);
+		exchange_cancel(work->request);
+		work_free(work);
+	}
+}
+
+// ---- what requests have in common
+
+struct abi_addr radius_addr(const struct cfg_addr *addr) {
+	struct abi_addr out = {{0}};
+	if (addr->family == AF_INET6) {
+		memcpy(out.bytes, addr->bytes, 16);
+	} else if (addr->family == AF_INET) {
+		out.bytes[10] = out.bytes[11] = 0xff;
+		memcpy(out.bytes + 12, addr->bytes, 4);
+	}
+	return out;
+}
+
+void radius_add_nas(struct radius *radius, struct rpacket *packet, const struct abi_addr *local) {
+	const struct cfg *cfg = child_cfg(radius->child);
+	struct abi_addr addr = radius_addr(&cfg->radius.nas_address);
+	if (abi_addr_none(&addr))
+		addr = *local;
+	if (abi_addr_is4(&addr))
+		rpacket_address(packet, RATTR_NAS_IP_ADDRESS, &addr);
+	else if (!abi_addr_none(&addr))
+		rpacket_address(packet, RATTR_NAS_IPV6_ADDRESS, &addr);
+	rpacket_text(packet, RATTR_NAS_IDENTIFIER,
+		cfg->radius.nas_identifier[0] != '\0' ? cfg->radius.nas_identifier
+			: cfg->hostname[0] != '\0'    ? cfg->hostname
+						      : radius->hostname);
+}
+
+bool radius_user_name(const struct cfg *cfg, const char *name, char *out, size_t size) {
+	const char *realm = cfg->radius.default_realm;
+	bool has_realm = realm[0] == '\0' || strchr(name, '@') != NULL;
+	int len = snprintf(out, size, "%s%s%s", name, has_realm ? "" : "@", has_realm ? "" : realm);
+	return len > 0 && (size_t)len < size;
+}
+
+// ---- configuration
+
+static struct exchange_timing timing_of(const struct cfg *cfg) {
+	return (struct exchange_timing){
+		.timeout_ms = cfg->radius.timeout_ms,
+		.tries = cfg->radius.tries,
+		.dead_time_ms = cfg->radius.dead_time * 1000,
+		.require_authenticator = cfg->radius.require_message_authenticator,
+	};
+}
+
+// What can be asked is asked, though a secret is missing: its message is in the log.
+static void on_first_secrets(struct radius *radius, int status,
+	const struct exchange_server *servers, size_t nb, const char *bad) {
+	const struct exchange_timing timing = timing_of(child_cfg(radius->child));
+	if (exchange_servers(radius->exchange, servers, nb, &timing) < 0)
+		child_exit(radius->child, EXIT_FAILURE);
+	log_info("radius", "servers=%zu", nb);
+}
+
+static void on_next_secrets(struct radius *radius, int status,
+	const struct exchange_server *servers, size_t nb, const char *bad) {
+	const struct exchange_timing timing = timing_of(radius->next_cfg);
+	char text[2 * IPC_NAME_LEN];
+	if (status == 0)
+		status = exchange_servers(radius->exchange, servers, nb, &timing);
+	snprintf(text, sizeof(text), "the secret of RADIUS server %s cannot be read: %s", bad,
+		strerror(-status));
+	radius->next_cfg = NULL;
+	child_reload_done(radius->child, status, status < 0 ? text : NULL);
+}
+
+static int role_reload(struct child *child, const struct cfg *cfg, char *text, size_t len) {
+	struct radius *radius = child_data(child);
+	radius->next_cfg = cfg;
+	int status = secrets_read(radius, cfg, on_next_secrets);
+	return status < 0 ? status : -EINPROGRESS;
+}
+
+// ---- life
+
+static int role_prepare(struct child *child) {
+	struct radius *radius = calloc(1, sizeof(*radius));
+	if (radius == NULL)
+		return -ENOMEM;
+	radius->child = child;
+	child_data_set(child, radius);
+	LIST_INIT(&radius->asks);
+	if (gethostname(radius->hostname, sizeof(radius->hostname) - 1) < 0)
+		return -errno;
+	int status = rpacket_init();
+	return status < 0 ? status : sockets_open(radius->fds, RADIUS_SOCKETS);
+}
+
+static int role_start(struct child *child) {
+	struct radius *radius = child_data(child);
+	radius->exchange = exchange_new(
+		child_base(child), radius->fds, RADIUS_SOCKETS, RADIUS_AUTH_SOCKETS);
+	return radius->exchange == NULL ? -ENOMEM
+					: secrets_read(radius, child_cfg(child), on_first_secrets);
+}
+
+static int role_message(
+	struct child *child, struct ipc_chan *from, const struct ipc_hdr *msg, int *fds) {
+	struct radius *radius = child_data(child);
+	switch (msg->type) {
+	case IPC_RADIUS_ASK:
+		return ask_begin(radius, (const struct ipc_radius_ask *)msg);
+	default:
+		return -EINVAL;
+	}
+}
+
+// Its successor must not get answers to what it never asked.
+static void role_peer_down(struct child *child, enum ipc_role role, unsigned index) {
+	struct radius *radius = child_data(child);
+	if (role == IPC_AUTH)
+		works_cancel(&radius->asks);
+}
+
+static void role_stop(struct child *child) {
+	struct radius *radius = child_data(child);
+	works_cancel(&radius->asks);
+	secrets_free(radius);
+	exchange_free(radius->exchange);
+	rpacket_fini();
+	free(radius);
+	child_data_set(child, NULL);
+	child_exit(child, EXIT_SUCCESS);
+}
+
+const struct child_role radius_role = {
+	.role = IPC_RADIUS,
+	.name = "radius",
+	.prepare = role_prepare,
+	.start = role_start,
+	.reload = role_reload,
+	.message = role_message,
+	.peer_down = role_peer_down,
+	.stop = role_stop,
+};

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The RADIUS process's own structures, shared by the files of this folder.
+//
+// radius.c: the process. sockets.c: what it opens before the sandbox. secrets.c: the shared secrets,
+// by the supervisor. ask.c: logins. exchange.c: the way to the servers.
+#pragma once
+
+#include <sys/queue.h>
+
+#include "controlplane/proc/child.h"
+#include "exchange.h"
+
+// Identifiers are 256 a socket: so many requests may be on their way.
+#define RADIUS_AUTH_SOCKETS 12u
+#define RADIUS_ACCT_SOCKETS 4u
+#define RADIUS_SOCKETS (RADIUS_AUTH_SOCKETS + RADIUS_ACCT_SOCKETS)
+
+// A request of a peer that is on its way.
+struct work {
+	LIST_ENTRY(work) link;
+	struct radius *radius;
+	uint64_t req;
+	struct exchange_request *request;
+	struct abi_addr remote; // for logs
+	char username[IPC_USER_LEN];
+};
+LIST_HEAD(work_list, work);
+
+struct radius {
+	struct child *child;
+	int fds[RADIUS_SOCKETS];
+	struct exchange *exchange; // owns the sockets
+	char hostname[IPC_NAME_LEN]; // the machine's
+	struct work_list asks;
+	struct secrets *secrets; // being read
+	const struct cfg *next_cfg; // of a reload that waits for them
+};
+
+// sockets.c: UDP sockets of the host's network, of both families where the kernel has IPv6, with
+// ports of the kernel's choice. 0 or -errno, logged.
+int sockets_open(int *fds, unsigned nb);
+
+// secrets.c: reads the secret of each server of `cfg` and then calls `done` with the servers that
+// can be asked, and -errno when one of the secrets cannot be had. At most one at a time: a second
+// call replaces the first, whose `done` is not called. 0 or -errno.
+typedef void (*secrets_done)(struct radius *radius, int status,
+	const struct exchange_server *servers, size_t nb, const char *bad);
+int secrets_read(struct radius *radius, const struct cfg *cfg, secrets_done done);
+void secrets_free(struct radius *radius);
+
+// radius.c: of the configured servers' requests what all have: NAS-Identifier and the like.
+void radius_add_nas(struct radius *radius, struct rpacket *packet, const struct abi_addr *local);
+// The name with the default realm where it has none. False: too long.
+bool radius_user_name(const struct cfg *cfg, const char *name, char *out, size_t size);
+struct abi_addr radius_addr(const struct cfg_addr *addr);
+
+// ask.c: IPC_RADIUS_ASK. Non-zero: invalid.
+int ask_begin(struct radius *radius, const struct ipc_radius_ask *msg);
+
+// radius.c
+struct work *work_new(struct radius *radius, struct work_list *list, uint64_t req);
+void work_free(struct work *work); // not its request
+void works_cancel(struct work_list *list);
