@@ -62,3 +62,5 @@ bool ipc_str_ok(const char *str, size_t len);
 bool ipc_user_settings_ok(const struct ipc_user_settings *settings);
 // True when it says nothing but groups, or nothing at all.
 bool ipc_user_settings_empty(const struct ipc_user_settings *settings);
+// Can the record be sent as it stands? Kind, strings and families.
+bool ipc_acct_ok(const struct ipc_acct *acct);

@@ -365,6 +365,36 @@ struct ipc_bans {
 	struct ipc_ban bans[IPC_BANS_MAX];
 };
 _Static_assert(sizeof(struct ipc_bans) == 24 + 48 * IPC_BANS_MAX, "ipc_bans");
+#define IPC_ACCT_ID_LEN 17u // 16 hexadecimal digits and a NUL
+
+// Acct-Status-Type, RFC 2866, 5.1.
+enum ipc_acct_kind {
+	IPC_ACCT_START = 1,
+	IPC_ACCT_STOP = 2,
+	IPC_ACCT_INTERIM = 3,
+};
+
+// One accounting record; hdr.req is the session process's number of it. Counters are those of the
+// whole accounting session so far, in inner bytes and packets; rx: from the client.
+struct ipc_acct {
+	struct ipc_hdr hdr;
+	uint32_t kind; // enum ipc_acct_kind
+	uint32_t cause; // Acct-Terminate-Cause of a Stop, RFC 2866, 5.10
+	uint64_t event_time; // CLOCK_REALTIME seconds: when it was so
+	uint64_t session_time; // seconds
+	uint64_t rx_bytes, tx_bytes, rx_packets, tx_packets;
+	struct abi_addr remote, local, inner4, inner6; // all zero: none
+	char session_id[IPC_ACCT_ID_LEN]; // Acct-Session-Id: the same for one cookie
+	uint8_t reserved[7];
+	char username[IPC_USER_LEN];
+	char agent[IPC_AGENT_LEN];
+};
+
+struct ipc_acct_done {
+	struct ipc_hdr hdr; // req: the record's
+	int32_t status; // 0: acknowledged; -ETIMEDOUT, -EAGAIN: to be sent again later
+	uint32_t reserved;
+};
 
 struct ipc_session_new {
 	struct ipc_hdr hdr;

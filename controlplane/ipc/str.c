@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Checks of strings and settings in messages. Called by every handler before it uses one.
+// Checks of strings, settings and records in messages. Called by every handler before it uses one.
 #include "dataplane/abi/addr.h"
 #include "ipc.h"
 
@@ -54,4 +54,14 @@ bool ipc_user_settings_ok(const struct ipc_user_settings *settings) {
 
 bool ipc_user_settings_empty(const struct ipc_user_settings *settings) {
 	return !settings->set && !settings->nb_dns && !settings->nb_routes;
+}
+
+bool ipc_acct_ok(const struct ipc_acct *acct) {
+	return (acct->kind == IPC_ACCT_START || acct->kind == IPC_ACCT_STOP ||
+		       acct->kind == IPC_ACCT_INTERIM) &&
+		ipc_str_ok(acct->session_id, sizeof(acct->session_id)) &&
+		acct->session_id[0] != '\0' && ipc_str_ok(acct->username, sizeof(acct->username)) &&
+		acct->username[0] != '\0' && ipc_str_ok(acct->agent, sizeof(acct->agent)) &&
+		(abi_addr_none(&acct->inner4) || abi_addr_is4(&acct->inner4)) &&
+		!abi_addr_is4(&acct->inner6);
 }

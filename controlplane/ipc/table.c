@@ -99,6 +99,8 @@ static const struct ipc_rule rules[] = {
 	// The only process with a way to RADIUS servers, which alone holds their secrets.
 	ROW(AUTH, RADIUS, IPC_RADIUS_ASK, ipc_radius_ask, 0, 0),
 	ROW(RADIUS, AUTH, IPC_RADIUS_ANSWER, ipc_radius_answer, 0, 0),
+	ROW(SESSION, RADIUS, IPC_ACCT, ipc_acct, 0, 0),
+	ROW(RADIUS, SESSION, IPC_ACCT_DONE, ipc_acct_done, 0, 0),
 
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),

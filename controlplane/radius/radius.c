@@ -2,7 +2,8 @@
 // The RADIUS process: start-up, configuration, messages. Run by child_main().
 //
 // It holds the shared secrets and the only sockets that lead to RADIUS servers. It keeps nothing:
-// auth asks again when it comes back.
+// auth asks again when it comes back, and session sends each accounting record until it is told
+// that a server has it.
 #include "radius.h"
 
 #include <errno.h>
@@ -122,6 +123,7 @@ static int role_prepare(struct child *child) {
 	radius->child = child;
 	child_data_set(child, radius);
 	LIST_INIT(&radius->asks);
+	LIST_INIT(&radius->records);
 	if (gethostname(radius->hostname, sizeof(radius->hostname) - 1) < 0)
 		return -errno;
 	int status = rpacket_init();
@@ -142,6 +144,8 @@ static int role_message(
 	switch (msg->type) {
 	case IPC_RADIUS_ASK:
 		return ask_begin(radius, (const struct ipc_radius_ask *)msg);
+	case IPC_ACCT:
+		return acct_begin(radius, (const struct ipc_acct *)msg);
 	default:
 		return -EINVAL;
 	}
@@ -150,13 +154,13 @@ static int role_message(
 // Its successor must not get answers to what it never asked.
 static void role_peer_down(struct child *child, enum ipc_role role, unsigned index) {
 	struct radius *radius = child_data(child);
-	if (role == IPC_AUTH)
-		works_cancel(&radius->asks);
+	works_cancel(role == IPC_AUTH ? &radius->asks : &radius->records);
 }
 
 static void role_stop(struct child *child) {
 	struct radius *radius = child_data(child);
 	works_cancel(&radius->asks);
+	works_cancel(&radius->records);
 	secrets_free(radius);
 	exchange_free(radius->exchange);
 	rpacket_fini();

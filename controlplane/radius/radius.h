@@ -2,7 +2,7 @@
 // The RADIUS process's own structures, shared by the files of this folder.
 //
 // radius.c: the process. sockets.c: what it opens before the sandbox. secrets.c: the shared secrets,
-// by the supervisor. ask.c: logins. exchange.c: the way to the servers.
+// by the supervisor. ask.c: logins. acct.c: accounting. exchange.c: the way to the servers.
 #pragma once
 
 #include <sys/queue.h>
@@ -31,7 +31,7 @@ struct radius {
 	int fds[RADIUS_SOCKETS];
 	struct exchange *exchange; // owns the sockets
 	char hostname[IPC_NAME_LEN]; // the machine's
-	struct work_list asks;
+	struct work_list asks, records;
 	struct secrets *secrets; // being read
 	const struct cfg *next_cfg; // of a reload that waits for them
 };
@@ -56,6 +56,8 @@ struct abi_addr radius_addr(const struct cfg_addr *addr);
 
 // ask.c: IPC_RADIUS_ASK. Non-zero: invalid.
 int ask_begin(struct radius *radius, const struct ipc_radius_ask *msg);
+// acct.c: IPC_ACCT. Non-zero: invalid.
+int acct_begin(struct radius *radius, const struct ipc_acct *msg);
 
 // radius.c
 struct work *work_new(struct radius *radius, struct work_list *list, uint64_t req);

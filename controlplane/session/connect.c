@@ -515,6 +515,7 @@ static void stream_set(int status, void *arg) {
 		return;
 	if (status == 0) {
 		session->channels |= ABI_CHANNEL_STREAM;
+		accounting_start(mgr, session);
 		session->expires = 0;
 		session_timer_set(mgr, session, TIMER_NONE, 0);
 		return;

@@ -60,6 +60,7 @@ static int record_make(
 	record->connected = session->connected;
 	record->disconnected = session->disconnected;
 	record->expires = session->expires;
+	record->accounted = session->accounted;
 	record->used = usage_out(&session->used);
 	record->live = usage_out(&session->live);
 	record->script_id = session->script_id;
@@ -128,6 +129,7 @@ static void load_fields(struct session *session, const struct record_session *re
 	session->connected = record->connected;
 	session->disconnected = record->disconnected;
 	session->expires = record->expires;
+	session->accounted = record->accounted;
 	session->used = usage_in(&record->used);
 	session->live = usage_in(&record->live);
 	session->script_id = record->script_id;
@@ -259,6 +261,9 @@ int session_mgr_load(struct session_mgr *mgr, struct store *store) {
 	load_free_indexes(mgr);
 	mgr->loaded = true;
 	mgr->loaded_s = clock_s();
+	ret = accounting_load(mgr);
+	if (ret < 0)
+		return ret;
 	log_info("store_loaded", "authenticated=%u connected=%u disconnected=%u leases=%zu",
 		mgr->nb_state[SESSION_AUTHENTICATED], mgr->nb_state[SESSION_CONNECTED],
 		mgr->nb_state[SESSION_DISCONNECTED], array.nb);

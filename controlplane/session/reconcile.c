@@ -75,6 +75,8 @@ static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
 		session->dtls_tuple = evt->tuple;
 	if (evt->channels & ABI_CHANNEL_STREAM)
 		session->awaits_stream = false;
+	if (evt->channels & ABI_CHANNEL_STREAM)
+		accounting_start(mgr, session);
 	// Installed without a stream: after a restart of ours it must still come, or come again.
 	if (!(evt->channels & ABI_CHANNEL_STREAM) && session->timer == TIMER_NONE)
 		await_client(mgr, session);

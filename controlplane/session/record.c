@@ -120,3 +120,18 @@ bool record_script_read(const void *data, size_t len, struct record_script *out)
 		ipc_str_ok(facts->device_type, sizeof(facts->device_type)) &&
 		ipc_str_ok(facts->device_platform, sizeof(facts->device_platform));
 }
+
+void record_acct_init(struct record_acct *record) {
+	memset(record, 0, sizeof(*record));
+	record->magic = RECORD_ACCT_MAGIC;
+	record->version = RECORD_VERSION;
+	record->size = sizeof(*record);
+}
+
+bool record_acct_read(const void *data, size_t len, struct record_acct *out) {
+	if (len != sizeof(*out))
+		return false;
+	memcpy(out, data, sizeof(*out));
+	return out->magic == RECORD_ACCT_MAGIC && out->version == RECORD_VERSION &&
+		out->size == sizeof(*out) && out->acct.hdr.req != 0 && ipc_acct_ok(&out->acct);
+}

@@ -21,6 +21,7 @@
 #define RECORD_LEASE_MAGIC 0x4c535350u // "PSSL"
 #define RECORD_SCRIPT_MAGIC 0x58535350u // "PSSX"
 #define RECORD_SCRIPT_VERSION 1u
+#define RECORD_ACCT_MAGIC 0x41535350u // "PSSA"
 
 #define RECORD_SECRETS_LEN (IPC_PSK_LEN + IPC_MASTER_LEN)
 
@@ -76,8 +77,9 @@ struct record_session {
 	uint64_t script_id; // 0: none
 	uint64_t script_since; // CLOCK_REALTIME seconds
 	struct record_usage script_from; // what the session had carried then
+	uint64_t accounted; // when accounting began; 0: it did not
 };
-_Static_assert(sizeof(struct record_session) == 3192, "record_session");
+_Static_assert(sizeof(struct record_session) == 3200, "record_session");
 _Static_assert(offsetof(struct record_session, group) == RECORD_SESSION_LEN_2, "version 2");
 _Static_assert(RECORD_SESSION_LEN_2 - RECORD_SESSION_LEN_1 == 2 * sizeof(struct record_usage),
 	"version 1");
@@ -101,6 +103,14 @@ struct record_script {
 };
 _Static_assert(sizeof(struct record_script) == 1480, "record_script");
 
+// An accounting record that no server has acknowledged yet, as it is sent.
+struct record_acct {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t size;
+	struct ipc_acct acct; // hdr.req: its number, also the key (big endian, so in order)
+};
+
 // True for the sizes of a store that an earlier version has left: its records can be read.
 bool record_version_known(uint16_t version, uint16_t session_size, uint16_t lease_size);
 // Copy `data` to *out and check every field. False: torn, foreign or of an unknown version. One of
@@ -108,7 +118,9 @@ bool record_version_known(uint16_t version, uint16_t session_size, uint16_t leas
 bool record_session_read(const void *data, size_t len, struct record_session *out);
 bool record_lease_read(const void *data, size_t len, struct record_lease *out);
 bool record_script_read(const void *data, size_t len, struct record_script *out);
+bool record_acct_read(const void *data, size_t len, struct record_acct *out);
 // Set magic, version and size.
 void record_session_init(struct record_session *record);
 void record_lease_init(struct record_lease *record);
 void record_script_init(struct record_script *record);
+void record_acct_init(struct record_acct *record);

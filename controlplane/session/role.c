@@ -13,7 +13,10 @@
 #include "controlplane/session/otp_store.h"
 #include "controlplane/session/sessions.h"
 
-#define RECORD_BYTES 8192u // of the file for each session, copies on write and leases included
+// Of the file for each session, copies on write, leases and accounting records included; and for what
+// is there however few sessions there are.
+#define RECORD_BYTES 8192u
+#define STORE_SPARE_BYTES (ACCOUNTING_KEPT_MIN * (size_t)2048)
 
 struct role {
 	struct child *child;
@@ -70,7 +73,8 @@ static void role_state_dir(struct child *child, int fd) {
 
 	if (!sessions || sessions > ABI_SESSIONS_MAX)
 		sessions = ABI_SESSIONS_MAX;
-	ret = role ? store_open(&role->store, fd, (size_t)sessions * RECORD_BYTES, &hooks)
+	ret = role ? store_open(&role->store, fd,
+			     (size_t)sessions * RECORD_BYTES + STORE_SPARE_BYTES, &hooks)
 		   : -ENOMEM;
 	if (ret == 0) {
 		role->otp = otp_store_open(fd);
@@ -190,6 +194,8 @@ static int role_message(
 		return guard_contacts(mgr->guard, (const struct ipc_contacts *)msg);
 	case IPC_BANS:
 		return guard_bans(mgr->guard, (const struct ipc_bans *)msg);
+	case IPC_ACCT_DONE:
+		return accounting_done(mgr, (const struct ipc_acct_done *)msg);
 	case IPC_RELOAD_RESULT:
 		reload_result(mgr, (const struct ipc_status *)msg);
 		return 0;
@@ -205,6 +211,8 @@ static void role_peer_up(struct child *child, struct ipc_chan *peer) {
 		scripts_peer_up(role->mgr);
 	else if (ipc_chan_peer(peer) == IPC_EDGE)
 		guard_edge_up(role->mgr->guard, ipc_chan_peer_index(peer));
+	else if (ipc_chan_peer(peer) == IPC_RADIUS)
+		accounting_radius_up(role->mgr);
 }
 
 static void role_peer_down(struct child *child, enum ipc_role peer, unsigned index) {

@@ -228,6 +228,7 @@ void session_delete(struct session_mgr *mgr, struct session *session, const char
 	if (session->connecting)
 		session_connect_fail(mgr, session, 401, "The session has ended");
 	scripts_end(mgr, session, ABI_END_SESSION_TIMEOUT);
+	accounting_stop(mgr, session);
 	if (store_session_del(mgr->store, session->cookie_hash, NULL, NULL) != 0)
 		log_error("store_delete", "session=%u", index);
 	release(mgr, session, &session->inner4);
@@ -536,6 +537,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	usage_tick(mgr);
 	scripts_tick(mgr);
 	drain_tick(mgr);
+	accounting_tick(mgr);
 	if (mgr->reload.done && mgr->reload.due <= now) {
 		struct session_reload reload = mgr->reload;
 
@@ -597,11 +599,13 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	mgr->by_user = lists_new();
 	mgr->pools = pools_new(opts->cfg);
 	mgr->guard = guard_new(&(struct guard_hooks){opts->send, opts->arg}, opts->cfg);
+	mgr->accounting = accounting_new(mgr);
 	mgr->dplane = dplane_new(opts->base, &hooks);
 	mgr->tick_event = event_new(opts->base, -1, EV_PERSIST, on_tick, mgr);
 	mgr->commit_event = event_new(opts->base, -1, 0, on_commit, mgr);
 	if (mgr->table && mgr->free && mgr->by_cookie && mgr->by_app_id && mgr->by_user &&
-		mgr->pools && mgr->guard && mgr->dplane && mgr->tick_event && mgr->commit_event) {
+		mgr->pools && mgr->guard && mgr->accounting && mgr->dplane && mgr->tick_event &&
+		mgr->commit_event) {
 		event_add(mgr->tick_event, &tick);
 		return mgr;
 	}
@@ -626,6 +630,7 @@ void session_mgr_free(struct session_mgr *mgr) {
 		free(held);
 	}
 	scripts_free(mgr);
+	accounting_free(mgr->accounting);
 	store_close(mgr->store);
 	if (mgr->tick_event)
 		event_free(mgr->tick_event);

@@ -3,12 +3,13 @@
 //
 // sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
 // channels. addresses.c: inner addresses. reconcile.c: the dataplane's events and dump. usage.c:
-// what sessions have used. info.c: session.h's view. scripts.c: the operator's scripts. role.c: the
-// process around it.
+// what sessions have used. accounting.c: what RADIUS servers are told. info.c: session.h's view.
+// scripts.c: the operator's scripts. role.c: the process around it.
 #pragma once
 
 #include <sys/queue.h>
 
+#include "controlplane/session/accounting.h"
 #include "controlplane/session/dataplane.h"
 #include "controlplane/session/guard.h"
 #include "controlplane/session/pools.h"
@@ -88,6 +89,9 @@ struct session {
 	uint8_t channels;
 	uint8_t last_end;
 	uint64_t created, started, connected, disconnected, expires;
+	TAILQ_ENTRY(session) by_interim; // in the accounting's, while interim_due is set
+	uint64_t accounted; // when accounting began, 0: it did not
+	uint64_t interim_due; // CLOCK_REALTIME seconds, 0: none
 	struct session_usage used; // of earlier connections
 	struct session_usage live; // of the present one, as last read
 	uint32_t live_generation; // whose `live` is; 0: not in the dataplane yet
@@ -156,6 +160,7 @@ struct session_mgr {
 	struct dplane *dplane;
 	struct pools *pools;
 	struct guard *guard;
+	struct accounting *accounting;
 	struct event *commit_event, *tick_event;
 	struct session **table; // [ABI_SESSIONS_MAX] by index
 	uint32_t *free; // stack of free indexes

@@ -18,6 +18,7 @@
 #include <wolfssl/wolfcrypt/aes.h>
 #include <wolfssl/wolfcrypt/hmac.h>
 
+#include "controlplane/proc/bytes.h"
 #include "controlplane/proc/log.h"
 
 #define FORMAT_MAGIC 0x4b545350u
@@ -32,6 +33,8 @@ enum op_type {
 	OP_LEASE_DEL,
 	OP_SCRIPT_PUT,
 	OP_SCRIPT_DEL,
+	OP_ACCT_PUT,
+	OP_ACCT_DEL,
 };
 
 struct op {
@@ -46,6 +49,8 @@ struct op {
 		uint64_t script_id; // big endian: the key
 		uint8_t cookie_hash[IPC_HASH_LEN];
 		struct abi_addr addr;
+		struct record_acct acct;
+		uint64_t acct_number;
 	};
 };
 
@@ -60,7 +65,7 @@ _Static_assert(sizeof(struct format) == 12, "format");
 
 struct store {
 	MDB_env *env;
-	MDB_dbi sessions, leases, scripts, meta;
+	MDB_dbi sessions, leases, scripts, acct, meta;
 	struct store_hooks hooks;
 	struct op **ops;
 	size_t nb_ops, ops_size;
@@ -152,6 +157,8 @@ static int tables_open(struct store *store) {
 		rc = mdb_dbi_open(txn, "leases", MDB_CREATE, &store->leases);
 	if (!rc)
 		rc = mdb_dbi_open(txn, "scripts", MDB_CREATE, &store->scripts);
+	if (!rc)
+		rc = mdb_dbi_open(txn, "accounting", MDB_CREATE, &store->acct);
 	if (rc) {
 		mdb_txn_abort(txn);
 		return rc;
@@ -354,6 +361,52 @@ int store_script_get(struct store *store, uint64_t id, struct record_script *out
 	return ok ? 0 : rc == MDB_NOTFOUND ? -ENOENT : -EIO;
 }
 
+// Numbers as keys, so that their order is that of the bytes.
+static void acct_key(uint64_t number, uint8_t key[8]) {
+	bytes_put(key, 8, number);
+}
+
+static int load_acct(struct store *store, MDB_txn *txn,
+	void (*each)(const struct record_acct *record, void *arg), void *arg) {
+	struct record_acct record;
+	MDB_val key, value;
+	MDB_cursor *cursor;
+	int rc = mdb_cursor_open(txn, store->acct, &cursor), bad = 0;
+
+	if (rc)
+		return status_of(rc);
+	while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+		if (key.mv_size == 8 && record_acct_read(value.mv_data, value.mv_size, &record) &&
+			record.acct.hdr.req == bytes_get(key.mv_data, 8)) {
+			each(&record, arg);
+			continue;
+		}
+		bad++;
+		rc = mdb_cursor_del(cursor, 0);
+		if (rc)
+			break;
+	}
+	mdb_cursor_close(cursor);
+	return rc == MDB_NOTFOUND ? bad : status_of(rc);
+}
+
+int store_acct_load(
+	struct store *store, void (*each)(const struct record_acct *record, void *arg), void *arg) {
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, 0, &txn), bad;
+
+	if (rc)
+		return status_of(rc);
+	bad = load_acct(store, txn, each, arg);
+	if (bad <= 0) {
+		mdb_txn_abort(txn);
+		return bad;
+	}
+	log_error("store_bad_records", "accounting=%d", bad);
+	rc = mdb_txn_commit(txn);
+	return rc ? status_of(rc) : bad;
+}
+
 // --- changing ---
 
 static struct op *op_new(struct store *store, enum op_type type) {
@@ -434,6 +487,18 @@ int store_script_put(
 	return 0;
 }
 
+int store_acct_put(
+	struct store *store, const struct record_acct *record, store_done done, void *arg) {
+	struct op *op = op_new(store, OP_ACCT_PUT);
+
+	if (!op)
+		return -ENOBUFS;
+	op->acct = *record;
+	op->done = done;
+	op->arg = arg;
+	return 0;
+}
+
 int store_script_del(struct store *store, uint64_t id) {
 	struct op *op = op_new(store, OP_SCRIPT_DEL);
 
@@ -443,9 +508,19 @@ int store_script_del(struct store *store, uint64_t id) {
 	return 0;
 }
 
+int store_acct_del(struct store *store, uint64_t number) {
+	struct op *op = op_new(store, OP_ACCT_DEL);
+
+	if (!op)
+		return -ENOBUFS;
+	op->acct_number = number;
+	return 0;
+}
+
 static int op_apply(struct store *store, MDB_txn *txn, struct op *op) {
 	MDB_val key, value;
 	uint64_t id;
+	uint8_t number[8];
 	int rc;
 
 	switch (op->type) {
@@ -473,6 +548,16 @@ static int op_apply(struct store *store, MDB_txn *txn, struct op *op) {
 	case OP_SCRIPT_DEL:
 		key = (MDB_val){sizeof(op->script_id), &op->script_id};
 		rc = mdb_del(txn, store->scripts, &key, NULL);
+		return rc == MDB_NOTFOUND ? 0 : rc;
+	case OP_ACCT_PUT:
+		acct_key(op->acct.acct.hdr.req, number);
+		key = (MDB_val){sizeof(number), number};
+		value = (MDB_val){sizeof(op->acct), &op->acct};
+		return mdb_put(txn, store->acct, &key, &value, 0);
+	case OP_ACCT_DEL:
+		acct_key(op->acct_number, number);
+		key = (MDB_val){sizeof(number), number};
+		rc = mdb_del(txn, store->acct, &key, NULL);
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	}
 	return EINVAL;
@@ -505,7 +590,8 @@ static int commit_range(struct store *store, struct op **ops, size_t nb) {
 }
 
 static bool is_delete(const struct op *op) {
-	return op->type == OP_SESSION_DEL || op->type == OP_LEASE_DEL || op->type == OP_SCRIPT_DEL;
+	return op->type == OP_SESSION_DEL || op->type == OP_LEASE_DEL || op->type == OP_SCRIPT_DEL ||
+		op->type == OP_ACCT_DEL;
 }
 
 // Deleting needs a few free pages, too: what frees space may go beyond the limit.

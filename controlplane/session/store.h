@@ -58,6 +58,14 @@ int store_scripts_load(struct store *store,
 // One of them, as committed. 0, -ENOENT or -EIO.
 int store_script_get(struct store *store, uint64_t id, struct record_script *out);
 
+// Accounting records that wait for a server, by their number (acct.hdr.req), in order of it. A bad one
+// is deleted: it could never be sent. Returns the number of bad ones or -errno.
+int store_acct_load(
+	struct store *store, void (*each)(const struct record_acct *record, void *arg), void *arg);
+int store_acct_put(
+	struct store *store, const struct record_acct *record, store_done done, void *arg);
+int store_acct_del(struct store *store, uint64_t number);
+
 // Commits what was collected, then calls the done functions in order (which may collect more).
 // When the whole cannot be stored, each change is tried by itself.
 void store_commit(struct store *store);

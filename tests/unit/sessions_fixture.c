@@ -18,6 +18,8 @@ static int on_send(enum ipc_role role, unsigned index, enum ipc_type type, struc
 	struct bench *bench = arg;
 	struct sent *sent = &bench->sent[bench->nb_sent];
 
+	if (role == IPC_RADIUS && bench->radius_away)
+		return -ENOTCONN;
 	assert_true(bench->nb_sent < SENT_MAX);
 	assert_true(len <= sizeof(*sent) - offsetof(struct sent, hdr));
 	bench->nb_sent++;

@@ -14,7 +14,7 @@
 #include "controlplane/session/sessions.h"
 #include "dataplane/abi/ring.h"
 
-#define SENT_MAX 32u
+#define SENT_MAX 512u
 #define SESSIONS_MAX 64u
 
 // A message that the manager sent.
@@ -29,6 +29,7 @@ struct sent {
 		struct ipc_dtls_params params;
 		struct ipc_dtls_set dtls_set;
 		struct ipc_script_run script;
+		struct ipc_acct acct;
 	};
 };
 
@@ -49,6 +50,7 @@ struct bench {
 	struct sent sent[SENT_MAX];
 	unsigned nb_sent;
 	unsigned nb_lost;
+	bool radius_away; // sending to it fails
 	char path[64];
 	int dir_fd;
 	struct cfg cfg;

@@ -105,6 +105,8 @@ static const struct expected expected[] = {
 	{R, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
 	{A, R, IPC_RADIUS_ASK, sizeof(struct ipc_radius_ask), 0, 0},
 	{R, A, IPC_RADIUS_ANSWER, sizeof(struct ipc_radius_answer), 0, 0},
+	{N, R, IPC_ACCT, sizeof(struct ipc_acct), 0, 0},
+	{R, N, IPC_ACCT_DONE, sizeof(struct ipc_acct_done), 0, 0},
 };
 
 static const struct expected *expected_find(unsigned from, unsigned to, unsigned type) {
