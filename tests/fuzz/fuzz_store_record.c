@@ -13,6 +13,26 @@ static void patch(uint8_t *record, const uint8_t *data, size_t size, size_t len)
 		record[(data[i] << 8 | data[i + 1]) % len] = data[i + 2];
 }
 
+static void check(const struct record_session *record) {
+	if (record->version != RECORD_VERSION || record->sid.index >= ABI_SESSIONS_MAX ||
+		strlen(record->user) >= sizeof(record->user) ||
+		strlen(record->device_platform) >= sizeof(record->device_platform) ||
+		strlen(record->group) >= sizeof(record->group) ||
+		record->settings.nb_routes > IPC_USER_ROUTES ||
+		strlen(record->settings.groups) >= sizeof(record->settings.groups))
+		abort();
+}
+
+// The same bytes as an earlier version had them.
+static void check_old(struct record_session *session, uint16_t version, uint16_t len) {
+	struct record_session out;
+
+	session->version = version;
+	session->size = len;
+	if (record_session_read(session, len, &out))
+		check(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	struct record_session session, session_out;
 	struct record_lease lease, lease_out;
@@ -25,11 +45,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	session.state = 1;
 	memcpy(session.user, "ann", 4);
 	patch((uint8_t *)&session, data, size, sizeof(session));
-	if (record_session_read(&session, sizeof(session), &session_out) &&
-		(session_out.sid.index >= ABI_SESSIONS_MAX ||
-			strlen(session_out.user) >= sizeof(session_out.user) ||
-			strlen(session_out.device_platform) >= sizeof(session_out.device_platform)))
-		abort();
+	if (record_session_read(&session, sizeof(session), &session_out))
+		check(&session_out);
+	check_old(&session, 1, RECORD_SESSION_LEN_1);
+	check_old(&session, 2, RECORD_SESSION_LEN_2);
 	record_lease_init(&lease);
 	lease.addr.bytes[0] = 0xfd;
 	memcpy(lease.user, "ann", 4);
