@@ -5,23 +5,12 @@
 #include <string.h>
 
 #include "yang/config.h"
-
-static bool is_wildcard(const char *pattern) {
-	return pattern[0] == '*' && pattern[1] == '.';
-}
-
-// "*.example.org" is every name one label below.
-static bool name_matches(const char *pattern, const char *name) {
-	const char *dot = strchr(name, '.');
-	if (!is_wildcard(pattern))
-		return strcasecmp(pattern, name) == 0;
-	return dot != NULL && dot > name && strcasecmp(pattern + 1, dot) == 0;
-}
+#include "yang/server_name.h"
 
 static bool vhost_has(const struct cfg_vhost *vhost, const char *name, bool wildcard) {
 	for (size_t i = 0; i < vhost->nb_server_names; i++) {
-		if (is_wildcard(vhost->server_names[i]) == wildcard &&
-			name_matches(vhost->server_names[i], name))
+		if (server_name_is_wildcard(vhost->server_names[i]) == wildcard &&
+			server_name_matches(vhost->server_names[i], name))
 			return true;
 	}
 	return false;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Matching of server names; called by tls.c.
+// Matching of server names; called by config_find.c and the edge's tls.c.
 
 #include <string.h>
 #include <strings.h>
 
-#include "sni.h"
+#include "yang/server_name.h"
 
 static size_t name_len(const char *name) {
 	size_t len = strlen(name);
@@ -12,14 +12,14 @@ static size_t name_len(const char *name) {
 	return len > 0 && name[len - 1] == '.' ? len - 1 : len;
 }
 
-bool sni_is_wildcard(const char *pattern) {
+bool server_name_is_wildcard(const char *pattern) {
 	return pattern[0] == '*' && pattern[1] == '.';
 }
 
-bool sni_match(const char *pattern, const char *name) {
+bool server_name_matches(const char *pattern, const char *name) {
 	size_t len = name_len(name);
 
-	if (sni_is_wildcard(pattern)) {
+	if (server_name_is_wildcard(pattern)) {
 		const char *dot = memchr(name, '.', len);
 
 		if (dot == NULL || dot == name)

@@ -11,8 +11,8 @@
 
 #include "controlplane/auth/pem.h"
 #include "controlplane/proc/log.h"
-#include "sni.h"
 #include "tls_key.h"
+#include "yang/server_name.h"
 
 #define CERTS_MAX 256u
 
@@ -338,7 +338,8 @@ static struct tls_cert *set_match(struct tls_set *set, const char *name, bool wi
 		for (size_t j = 0; j < set->certs[i].nb_names; j++) {
 			const char *pattern = set->certs[i].names[j];
 
-			if (sni_is_wildcard(pattern) == wildcard && sni_match(pattern, name))
+			if (server_name_is_wildcard(pattern) == wildcard &&
+				server_name_matches(pattern, name))
 				return &set->certs[i];
 		}
 	}

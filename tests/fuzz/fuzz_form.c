@@ -6,7 +6,7 @@
 
 #include "controlplane/edge/encode.h"
 #include "controlplane/edge/form.h"
-#include "controlplane/edge/sni.h"
+#include "yang/server_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -28,8 +28,8 @@ static void encodings(const uint8_t *data, size_t size) {
 	len = size < 64 ? size : 64;
 	memcpy(name, data, len);
 	name[len] = 0;
-	sni_match("*.example.org", name);
-	sni_match(name, "vpn.example.org");
+	server_name_matches("*.example.org", name);
+	server_name_matches(name, "vpn.example.org");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -216,6 +216,7 @@ static void test_vhosts(void **state) {
 	assert_null(cfg_vhost_find(cfg, "lib.university.example"));
 	assert_null(cfg_vhost_find(cfg, ".lib.university.example"));
 	assert_null(cfg_vhost_find(cfg, "a.law.lib.university.example")); // two labels
+	assert_ptr_equal(cfg_vhost_find(cfg, "library.university.example."), library);
 	assert_null(cfg_vhost_find(cfg, ""));
 	assert_null(cfg_vhost_find(cfg, NULL));
 	assert_ptr_equal(cfg_alternatives(cfg, library, &n), library->alternatives);

@@ -14,7 +14,7 @@
 #include "controlplane/edge/encode.h"
 #include "controlplane/edge/form.h"
 #include "controlplane/edge/http.h"
-#include "controlplane/edge/sni.h"
+#include "yang/server_name.h"
 
 static const char login[] = "POST /auth?x=1 HTTP/1.1\r\n"
 			    "Host: vpn.example.org\r\n"
@@ -239,17 +239,17 @@ static void test_hex(void **state) {
 	assert_false(hex_decode(back, 3, "00aBFg", 6));
 }
 
-static void test_sni(void **state) {
-	assert_true(sni_match("vpn.example.org", "VPN.example.ORG"));
-	assert_true(sni_match("vpn.example.org", "vpn.example.org."));
-	assert_false(sni_match("vpn.example.org", "vpn.example.com"));
-	assert_true(sni_match("*.example.org", "vpn.example.org"));
-	assert_false(sni_match("*.example.org", "a.b.example.org"));
-	assert_false(sni_match("*.example.org", "example.org"));
-	assert_false(sni_match("*.example.org", ".example.org"));
-	assert_false(sni_match("*.org", "example.org"));
-	assert_false(sni_match("vpn.example.org", ""));
-	assert_false(sni_match("", ""));
+static void test_server_name(void **state) {
+	assert_true(server_name_matches("vpn.example.org", "VPN.example.ORG"));
+	assert_true(server_name_matches("vpn.example.org", "vpn.example.org."));
+	assert_false(server_name_matches("vpn.example.org", "vpn.example.com"));
+	assert_true(server_name_matches("*.example.org", "vpn.example.org"));
+	assert_false(server_name_matches("*.example.org", "a.b.example.org"));
+	assert_false(server_name_matches("*.example.org", "example.org"));
+	assert_false(server_name_matches("*.example.org", ".example.org"));
+	assert_false(server_name_matches("*.org", "example.org"));
+	assert_false(server_name_matches("vpn.example.org", ""));
+	assert_false(server_name_matches("", ""));
 }
 
 int main(void) {
@@ -264,7 +264,7 @@ int main(void) {
 		cmocka_unit_test(test_form),
 		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_hex),
-		cmocka_unit_test(test_sni),
+		cmocka_unit_test(test_server_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
