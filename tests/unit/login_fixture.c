@@ -165,6 +165,10 @@ static int on_session(struct ipc_chan *chan, const struct ipc_hdr *msg, int *fds
 		otp_store_ask(bench->otp, (const struct ipc_otp_ask *)msg);
 		return 0;
 	}
+	if (msg->type == IPC_WRONG_PASSWORD) {
+		bench->nb_wrong++;
+		return 0;
+	}
 	assert_int_equal(msg->type, IPC_SESSION_NEW);
 	bench->created = *(const struct ipc_session_new *)msg;
 	bench->nb_created++;

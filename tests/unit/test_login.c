@@ -66,6 +66,7 @@ static void test_tries(void **state) {
 	again(bench, "ann", "wrong");
 	again(bench, "ann", "secret");
 	is_ok(bench);
+	assert_int_equal(bench->nb_wrong, 5);
 }
 
 static void test_two_factors(void **state) {
