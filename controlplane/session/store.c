@@ -590,8 +590,8 @@ static int commit_range(struct store *store, struct op **ops, size_t nb) {
 }
 
 static bool is_delete(const struct op *op) {
-	return op->type == OP_SESSION_DEL || op->type == OP_LEASE_DEL || op->type == OP_SCRIPT_DEL ||
-		op->type == OP_ACCT_DEL;
+	return op->type == OP_SESSION_DEL || op->type == OP_LEASE_DEL ||
+		op->type == OP_SCRIPT_DEL || op->type == OP_ACCT_DEL;
 }
 
 // Deleting needs a few free pages, too: what frees space may go beyond the limit.
