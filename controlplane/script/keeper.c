@@ -59,16 +59,17 @@ static int become(const struct user *user) {
 
 // Standard error is the pipe already: what goes wrong is said there, and logged.
 __attribute__((noreturn)) static void script_exec(
-	const char *path, char **env, const struct user *user) {
+	const char *path, char **env, const struct user *user, pid_t keeper) {
 	const struct rlimit nofile = {NOFILE, NOFILE};
 	char *const argv[] = {(char *)(uintptr_t)path, NULL};
 
 	setsid();
 	umask(022);
 	signals_default();
-	prctl(PR_SET_PDEATHSIG, SIGKILL); // of the keeper
+	// The signal of the keeper's end is set behind the change of user, which takes it back.
 	if (setrlimit(RLIMIT_NOFILE, &nofile) == 0 && become(user) == 0 && chdir("/") == 0 &&
-		close_range(STATUS_FD, ~0u, 0) == 0)
+		close_range(STATUS_FD, ~0u, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+		getppid() == keeper)
 		execve(path, argv, env);
 	dprintf(STDERR_FILENO, "%s: %s\n", path, strerror(errno));
 	_exit(EXEC_FAILED);
@@ -172,8 +173,8 @@ static int descriptors(int status_fd, int output_fd) {
 
 __attribute__((noreturn)) static void keeper_main(const char *path, char **env,
 	const struct user *user, uint32_t timeout_s, pid_t parent, int status_fd, int output_fd) {
+	pid_t script, keeper = getpid();
 	sigset_t set;
-	pid_t script;
 
 	sigfillset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
@@ -186,7 +187,7 @@ __attribute__((noreturn)) static void keeper_main(const char *path, char **env,
 		_exit(EXIT_FAILURE);
 	script = fork();
 	if (script == 0)
-		script_exec(path, env, user);
+		script_exec(path, env, user, keeper);
 	if (script < 0) {
 		report(-errno);
 		_exit(EXIT_FAILURE);

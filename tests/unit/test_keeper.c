@@ -174,6 +174,31 @@ static void test_user(void **state) {
 	done(&keeper);
 }
 
+// Somebody has killed the keeper: its script goes with it, also as another user.
+static void test_no_keeper(void **state) {
+	static const char *const users[] = {NULL, "nobody"};
+	char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", NULL};
+	struct keeper keeper;
+	char text[256];
+
+	if (getuid() != 0)
+		skip();
+	script("echo begun; exec sleep 30", 0755);
+	for (size_t i = 0; i < 2; i++) {
+		struct pollfd poll_fd = {.events = POLLIN};
+
+		assert_int_equal(keeper_start(&keeper, path, env, users[i], 60), 0);
+		poll_fd.fd = keeper.output_fd;
+		assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+		assert_int_equal(read(keeper.output_fd, text, 6), 6);
+		kill(keeper.pid, SIGKILL);
+		assert_int_equal(waitpid(keeper.pid, NULL, 0), keeper.pid);
+		output_of(&keeper, text, sizeof(text));
+		assert_string_equal(text, "");
+		done(&keeper);
+	}
+}
+
 static int setup(void **state) {
 	int fd = mkstemp(path);
 
@@ -193,6 +218,7 @@ int main(void) {
 		cmocka_unit_test(test_orphan),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_user),
+		cmocka_unit_test(test_no_keeper),
 	};
 
 	return cmocka_run_group_tests_name("keeper", tests, setup, teardown);
