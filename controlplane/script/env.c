@@ -82,9 +82,12 @@ static void put_label(struct maker *maker, const char *name, const char *said) {
 		return;
 	for (size_t i = 0; i < len; i++) {
 		unsigned char c = (unsigned char)said[i];
-		safe[i] = (char)(isalnum(c) || strchr("._@+=:,/ ()-", c) != NULL ? c : '_');
+		safe[i] = (char)(isalnum(c) || strchr("._@+=:, ()-", c) != NULL ? c : '_');
 	}
 	safe[len] = '\0';
+	// No option of a command, no hidden file.
+	if (safe[0] == '-' || safe[0] == '.')
+		safe[0] = '_';
 	put(maker, name, "%s", safe);
 }
 

@@ -118,7 +118,7 @@ pass "disconnect gets the same id and what the connection carried"
 # shellcheck disable=SC2016 # it is not for this shell
 client a --local-hostname '$(touch /run/test/pwned);`id`"'"'"
 client_wait a
-wait_until "$WAIT" grep -lq 'REMOTE_HOSTNAME=_(touch /run/test/pwned)__id___$' "$dir"/runs/connect-*-test
+wait_until "$WAIT" grep -lq 'REMOTE_HOSTNAME=_(touch _run_test_pwned)__id___$' "$dir"/runs/connect-*-test
 client_stop a
 [ ! -e "$dir/pwned" ] || fail "a client's name was executed"
 pass "a hostile host name is a harmless label"

@@ -146,6 +146,13 @@ static void test_labels(void **state) {
 	expect(env, "USER_AGENT", "Open AnyConnect VPN Agent v9.01");
 	assert_int_equal(strlen(value_of(env, "DEVICE_TYPE")), sizeof(facts.device_type) - 1);
 	script_env_free(env);
+	// No path, and no option of a command.
+	snprintf(facts.hostname, sizeof(facts.hostname), "%s", "../../etc/cron.d/x");
+	snprintf(facts.device_type, sizeof(facts.device_type), "%s", "-rf");
+	assert_int_equal(script_env_make(&cfg, IPC_SCRIPT_HOST_UPDATE, &facts, &env), 0);
+	expect(env, "HOSTNAME", "_._.._etc_cron.d_x");
+	expect(env, "DEVICE_TYPE", "_rf");
+	script_env_free(env);
 	// Without a NUL, or with a control character: no message of ours.
 	memset(facts.device_platform, 'x', sizeof(facts.device_platform));
 	assert_int_equal(script_env_make(&cfg, IPC_SCRIPT_HOST_UPDATE, &facts, &env), -EINVAL);
