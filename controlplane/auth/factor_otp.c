@@ -29,6 +29,7 @@ struct otp_step {
 	bool asked; // a question to the session process is open
 	bool has_text; // a code, not only the question whether there is a token
 	bool used; // the code is one that was good once
+	bool decoy; // the token is nobody's: no code of it is good
 	struct event *again;
 	char username[IPC_USER_LEN];
 	char text_secret[IPC_PASSWORD_LEN];
@@ -93,7 +94,7 @@ static void on_last(struct otp_step *step, const uint64_t *last) {
 	time_t now = time(NULL);
 	uint64_t factor;
 
-	if (otp_token_check(token, step->text_secret, last, now, &factor)) {
+	if (otp_token_check(token, step->text_secret, last, now, &factor) && !step->decoy) {
 		ask(step, true, factor);
 		return;
 	}
@@ -159,6 +160,16 @@ static void otp_peer_up(struct child *child, enum ipc_role role) {
 
 // --- steps ---
 
+// Has the user something to ask for? A user whose lines cannot be used is not one who needs none.
+static void no_text(struct otp_step *step) {
+	if (step->nb_tokens > 0)
+		done(step, FACTOR_ASK, NULL);
+	else if (otp_db_has(db, step->username))
+		done(step, FACTOR_ERROR, "the user's token cannot be used");
+	else
+		done(step, FACTOR_FAILED, "user has no token");
+}
+
 static void on_file(struct reread_wait *wait, int err) {
 	struct otp_step *step = (struct otp_step *)((char *)wait - offsetof(struct otp_step, wait));
 
@@ -168,11 +179,12 @@ static void on_file(struct reread_wait *wait, int err) {
 	}
 	step->nb_tokens = otp_db_find(db, step->username, step->tokens);
 	if (!step->has_text) {
-		done(step, step->nb_tokens > 0 ? FACTOR_ASK : FACTOR_FAILED, "user has no token");
+		no_text(step);
 		return;
 	}
 	// A user without a token takes as long as one whose code is wrong.
-	if (step->nb_tokens == 0)
+	step->decoy = step->nb_tokens == 0;
+	if (step->decoy)
 		step->tokens[step->nb_tokens++] = decoy;
 	token_begin(step);
 }

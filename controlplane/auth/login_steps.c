@@ -193,7 +193,9 @@ static void undecided(struct login *login) {
 	struct login_attempt *at = &login->at;
 
 	at->undecided = true;
-	if (at->committed) {
+	// Behind the first factor it is not known whether the user has to pass it: another
+	// alternative must not be the way around it.
+	if (at->committed || at->place > 0) {
 		login_end(login, IPC_LOGIN_ERROR, at->error, at->error_why);
 		return;
 	}

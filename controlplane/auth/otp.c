@@ -31,8 +31,9 @@ struct line {
 struct otp_db {
 	char *text_secret;
 	size_t text_len;
-	struct line *lines; // sorted by user
-	size_t nb_lines;
+	struct line
+		*lines; // sorted by user; those that cannot be used, but say whose they are, too
+	size_t nb_lines, nb_tokens;
 };
 
 // --- one line ---
@@ -119,8 +120,8 @@ static bool pin_parse(const char *text, struct otp_token *token) {
 
 static bool token_parse(const struct line *line, struct otp_token *token) {
 	memset(token, 0, sizeof(*token));
-	if (type_parse(line->field[F_TYPE], token) && pin_parse(line->field[F_PIN], token) &&
-		key_parse(line->field[F_KEY], token) &&
+	if (line->field[F_KEY] != NULL && type_parse(line->field[F_TYPE], token) &&
+		pin_parse(line->field[F_PIN], token) && key_parse(line->field[F_KEY], token) &&
 		counter_parse(line->field[F_COUNTER], token))
 		return true;
 	explicit_bzero(token, sizeof(*token));
@@ -137,7 +138,7 @@ static bool line_split(char *text, struct line *line) {
 		line->field[i] = part;
 		part = strtok_r(NULL, " \t", &save);
 	}
-	return line->field[F_KEY] != NULL && strlen(line->field[F_USER]) < IPC_USER_LEN;
+	return line->field[F_USER] != NULL && strlen(line->field[F_USER]) < IPC_USER_LEN;
 }
 
 static int line_compare(const void *a, const void *b) {
@@ -150,15 +151,19 @@ static int line_compare(const void *a, const void *b) {
 }
 
 static void line_take(struct otp_db *db, char *text, size_t len, size_t *bad) {
-	struct otp_token token;
+	struct otp_token token = {0};
 	struct line line;
 
 	text += strspn(text, " \t");
 	if (text[0] == '\0' || text[0] == '#')
 		return;
-	if (memchr(text, '\0', len) == text + strlen(text) && line_split(text, &line) &&
-		token_parse(&line, &token))
-		db->lines[db->nb_lines++] = line;
+	if (!line_split(text, &line)) {
+		(*bad)++;
+		return;
+	}
+	db->lines[db->nb_lines++] = line;
+	if (token_parse(&line, &token))
+		db->nb_tokens++;
 	else
 		(*bad)++;
 	explicit_bzero(&token, sizeof(token));
@@ -219,12 +224,12 @@ void otp_db_free(struct otp_db *db) {
 }
 
 size_t otp_db_tokens(const struct otp_db *db) {
-	return db->nb_lines;
+	return db->nb_tokens;
 }
 
-size_t otp_db_find(
-	const struct otp_db *db, const char *user, struct otp_token tokens[OTP_TOKENS_MAX]) {
-	size_t lo = 0, hi = db->nb_lines, n = 0;
+// The user's first line, or where it would be.
+static size_t line_find(const struct otp_db *db, const char *user) {
+	size_t lo = 0, hi = db->nb_lines;
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -234,11 +239,23 @@ size_t otp_db_find(
 		else
 			hi = mid;
 	}
-	for (; lo < db->nb_lines && n < OTP_TOKENS_MAX; lo++) {
-		if (strcmp(db->lines[lo].field[F_USER], user) != 0)
-			break;
-		n += token_parse(&db->lines[lo], &tokens[n]);
-	}
+	return lo;
+}
+
+static bool is_of(const struct otp_db *db, size_t at, const char *user) {
+	return at < db->nb_lines && strcmp(db->lines[at].field[F_USER], user) == 0;
+}
+
+bool otp_db_has(const struct otp_db *db, const char *user) {
+	return is_of(db, line_find(db, user), user);
+}
+
+size_t otp_db_find(
+	const struct otp_db *db, const char *user, struct otp_token tokens[OTP_TOKENS_MAX]) {
+	size_t n = 0;
+
+	for (size_t at = line_find(db, user); n < OTP_TOKENS_MAX && is_of(db, at, user); at++)
+		n += token_parse(&db->lines[at], &tokens[n]);
 	return n;
 }
 

@@ -42,6 +42,9 @@ size_t otp_db_tokens(const struct otp_db *db);
 size_t otp_db_find(
 	const struct otp_db *db, const char *user, struct otp_token tokens[OTP_TOKENS_MAX]);
 
+// Whether the file has a line of the user, also one that cannot be used.
+bool otp_db_has(const struct otp_db *db, const char *user);
+
 // A name of the token that says nothing about its secret: HMAC-SHA256 under that. A token that gets
 // another secret has another name. 0 or -EIO.
 int otp_token_name(const struct otp_token *token, const char *user, uint8_t name[IPC_HASH_LEN]);

@@ -235,6 +235,18 @@ form or5 username=nobody password=secret
 asks_first "nobody"
 pass "alternatives: whichever lets the user in"
 
+# A factor that does not work is not one that the user does without.
+user broken secret
+form broken username=broken password=secret
+is 503 "a token that cannot be used"
+mv "$dir/tokens" "$dir/tokens.away"
+form away username=bob password=secret
+is 503 "no file of tokens"
+mv "$dir/tokens.away" "$dir/tokens"
+form back username=bob password=secret
+asks_code "the file of tokens is back"
+pass "alternatives: none leads around a factor that does not work"
+
 example=$(doc_example test_otp.sh)
 [ "$(jq '.authentication.method | length' <<<"$example")" = 2 ] || fail "no example: $example"
 configure ". * {\"penstock:penstock\": $example}"

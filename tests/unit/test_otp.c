@@ -92,6 +92,15 @@ static void test_find(void **state) {
 	assert_int_equal(otp_db_find(db, "bo", tokens), 0);
 	assert_int_equal(otp_db_find(db, "", tokens), 0);
 	assert_int_equal(otp_db_find(db, "zoe", tokens), 0);
+	assert_true(otp_db_has(db, "bob"));
+	assert_false(otp_db_has(db, "bo"));
+	otp_db_free(db);
+	// Lines that cannot be used hide no other.
+	db = db_of("MOTP bob - " KEY "\nHOTP\nHOTP cid\nHOTP bob - " KEY " 9\n", 1, 3);
+	assert_int_equal(otp_db_find(db, "bob", tokens), 1);
+	assert_int_equal(tokens[0].counter, 9);
+	assert_int_equal(otp_db_find(db, "cid", tokens), 0);
+	assert_true(otp_db_has(db, "cid"));
 	otp_db_free(db);
 }
 

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-3.0-or-later
+// The way of a login through alternatives and factors: factors that cannot decide let nobody in.
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "controlplane/auth/login_int.h"
+
+enum came_to {
+	NOTHING,
+	IN,
+	FIRST_FORM,
+	FURTHER_FORM,
+	DENIED,
+	ERROR,
+};
+
+static enum came_to came_to;
+static struct cfg_alternative alternatives[2];
+static struct cfg cfg;
+static struct factor_outcome says[CFG_FACTOR_OIDC + 1]; // what each factor says
+static unsigned nb_steps[CFG_FACTOR_OIDC + 1];
+
+// --- what login.c and login_session.c do ---
+
+void login_end(
+	struct login *login, enum ipc_login_status status, const char *reason, const char *why) {
+	came_to = status == IPC_LOGIN_DENIED ? DENIED : ERROR;
+}
+
+void login_park(struct login *login, enum ipc_form form, const char *message, const char *label) {
+	came_to = form == IPC_FORM_FIRST ? FIRST_FORM : FURTHER_FORM;
+	login->state = LOGIN_PARKED;
+}
+
+void login_refused_log(const struct ipc_login *asked, const char *why) {
+	assert_non_null(why);
+}
+
+void login_within(struct login *login, unsigned seconds) {
+	assert_true(seconds > 0);
+}
+
+void login_session_begin(struct login *login) {
+	came_to = IN;
+}
+
+const struct cfg *child_cfg(const struct child *child) {
+	return &cfg;
+}
+
+// --- factors ---
+
+static void password_step(struct login *login, const struct factor_input *input, void **state) {
+	nb_steps[CFG_FACTOR_PASSWORD_FILE]++;
+	factor_done(login, &says[CFG_FACTOR_PASSWORD_FILE]);
+}
+
+static void otp_step(struct login *login, const struct factor_input *input, void **state) {
+	nb_steps[CFG_FACTOR_OTP]++;
+	factor_done(login, &says[CFG_FACTOR_OTP]);
+}
+
+static const struct factor password = {
+	.name = "password-file", .wants_password = true, .step = password_step};
+static const struct factor otp = {.name = "otp", .step = otp_step};
+
+const struct factor *factor_find(enum cfg_factor id) {
+	return id == CFG_FACTOR_PASSWORD_FILE ? &password : id == CFG_FACTOR_OTP ? &otp : NULL;
+}
+
+// --- tests ---
+
+static const enum cfg_factor pw = CFG_FACTOR_PASSWORD_FILE, code = CFG_FACTOR_OTP;
+
+static void set(
+	struct cfg_alternative *alternative, enum cfg_factor first, enum cfg_factor second) {
+	*alternative = (struct cfg_alternative){
+		.factors = {first, second}, .nb_factors = second != 0 ? 2 : 1};
+}
+
+static enum came_to run(struct login *login, enum factor_result first, enum factor_result second) {
+	static struct logins logins;
+
+	came_to = NOTHING;
+	memset(nb_steps, 0, sizeof(nb_steps));
+	says[pw] = (struct factor_outcome){.result = first};
+	says[code] = (struct factor_outcome){.result = second};
+	*login = (struct login){.owner = &logins};
+	strcpy(login->asked.username, "ann");
+	login_attempt_begin(login);
+	return came_to;
+}
+
+static int setup(void **state) {
+	cfg = (struct cfg){.auth = {.alternatives = alternatives,
+				   .nb_alternatives = 2,
+				   .password_tries = 3,
+				   .default_group = (char[]){""}}};
+	set(&alternatives[0], pw, code);
+	set(&alternatives[1], pw, 0);
+	return 0;
+}
+
+static void test_two(void **state) {
+	struct login login;
+
+	assert_int_equal(run(&login, FACTOR_FAILED, FACTOR_PASSED), FIRST_FORM);
+	assert_int_equal(nb_steps[code], 0);
+	// No token: the second way.
+	assert_int_equal(run(&login, FACTOR_PASSED, FACTOR_FAILED), IN);
+	assert_int_equal(nb_steps[pw], 1);
+	// Asked for a code there is no other way any more.
+	assert_int_equal(run(&login, FACTOR_PASSED, FACTOR_ASK), FURTHER_FORM);
+	says[code].result = FACTOR_FAILED;
+	login_attempt_answer(&login);
+	assert_int_not_equal(came_to, IN);
+	says[code].result = FACTOR_ERROR;
+	login_attempt_answer(&login);
+	assert_int_equal(came_to, ERROR);
+}
+
+// Whether the user has a token cannot be told: then it is not for the user to do without.
+static void test_undecided(void **state) {
+	struct login login;
+
+	assert_int_equal(run(&login, FACTOR_PASSED, FACTOR_ERROR), ERROR);
+	assert_int_equal(run(&login, FACTOR_ERROR, FACTOR_PASSED), ERROR);
+	// Another way that does not begin with it is as good as ever.
+	set(&alternatives[0], code, 0);
+	assert_int_equal(run(&login, FACTOR_PASSED, FACTOR_ERROR), IN);
+	assert_int_equal(run(&login, FACTOR_FAILED, FACTOR_ERROR), ERROR);
+}
+
+int main(void) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_two, setup),
+		cmocka_unit_test_setup(test_undecided, setup),
+	};
+
+	return cmocka_run_group_tests_name("login_steps", tests, NULL, NULL);
+}
