@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "controlplane/auth/login_int.h"
+#include "controlplane/auth/report.h"
 
 enum came_to {
 	NOTHING,
@@ -53,6 +54,9 @@ void login_session_begin(struct login *login) {
 
 const struct cfg *child_cfg(const struct child *child) {
 	return &cfg;
+}
+
+void report_wrong_password(struct child *child, const struct abi_addr *remote) {
 }
 
 // --- factors ---
