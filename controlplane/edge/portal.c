@@ -450,6 +450,12 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 	const struct request r = {portal, env, req, out, login, connect};
 	const struct url *url;
 
+	// A load balancer knows no secret; each of its checks is a connection of its own.
+	if (is_health(&r)) {
+		portal->head = req->method == HTTP_M_HEAD;
+		portal->close = true;
+		return health(&r);
+	}
 	if (camouflage_on(portal, env->cfg))
 		camouflage_look(portal, env->cfg, req);
 	if (camouflage_on(portal, env->cfg))
@@ -462,8 +468,6 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 		portal->requests >= env->cfg->auth.requests_per_connection;
 	if (req->method == HTTP_M_CONNECT)
 		return tunnel_request(&r);
-	if (is_health(&r))
-		return health(&r);
 	url = url_find(req->path);
 	portal->url_group[0] = '\0';
 	if (url == NULL)

@@ -702,7 +702,7 @@ static void test_connect_settings(void **state) {
 
 // Maintenance: nobody new gets in, and load balancers see why.
 static void test_drain_and_health(void **state) {
-	static char health[] = "/up";
+	static char health[] = "/up", secret[] = "a-secret-path", none[] = "";
 	struct exchange x = {0};
 
 	ask(&x, "GET /up HTTP/1.1\r\n\r\n");
@@ -713,6 +713,14 @@ static void test_drain_and_health(void **state) {
 	has(&x, "serving\n");
 	ask(&x, "POST /up HTTP/1.1\r\nContent-Length: 0\r\n\r\n");
 	has(&x, "HTTP/1.1 404 ");
+	// Behind camouflage, too, where everything else is hidden.
+	cfg.auth.camouflage.secret = secret;
+	ask(&x, "GET /up HTTP/1.1\r\n\r\n");
+	has(&x, "HTTP/1.1 200 ");
+	ask(&x, "GET /cert.pem HTTP/1.1\r\nHost: x\r\n\r\n");
+	has(&x, "HTTP/1.1 404 ");
+	cfg.auth.camouflage.secret = none;
+	memset(&x.portal, 0, sizeof(x.portal));
 	// A process is away: who is there already may try.
 	env.unavailable = "The gateway is starting";
 	ask(&x, "GET /up HTTP/1.1\r\n\r\n");
