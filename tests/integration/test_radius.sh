@@ -14,7 +14,13 @@ cat >"$dir/radius.users" <<-'EOF'
 	    Class = "OU=staff;admins",
 	    Reply-Message = "Welcome"
 
-	bob@example.net	Cleartext-Password := "secret"
+	dora	Cleartext-Password := "secret"
+	    Framed-IP-Address = 10.200.0.77,
+	    Framed-IPv6-Address = 2001:db8:200::77,
+	    Framed-Route = "198.51.100.0/24 0.0.0.0 1",
+	    Framed-IPv6-Route = "2001:db8:2::/48 :: 1",
+	    MS-Primary-DNS-Server = 198.51.100.53,
+	    Session-Timeout = 7200
 
 	two	Cleartext-Password := "third"
 	    Class = "twofold"
@@ -59,6 +65,19 @@ lets_in nobody secret && fail "an unknown user is let in"
 lets_in paul file-password || fail "the password file beside RADIUS: $(cat "$dir/log/oc-paul")"
 client_stop ann
 pass "PAP: let in, refused, groups of Class, beside a password file"
+
+# What the server says of the user goes before the configuration.
+LOGIN=dora PASSWORD=secret client dora
+client_wait dora
+[ "$(inner4 dora)" = 10.200.0.77 ] || fail "Framed-IP-Address: $(inner4 dora)"
+[ "$(inner6 dora)" = 2001:db8:200::77 ] || fail "Framed-IPv6-Address: $(inner6 dora)"
+expect_ping dora 198.51.100.2
+for line in 'X-CSTP-DNS: 198.51.100.53' 'X-CSTP-Split-Include: 198.51.100.0/255.255.255.0' \
+	'X-CSTP-Split-Include-IP6: 2001:db8:2::/48' 'X-CSTP-Session-Timeout: 7200'; do
+	grep -qF "$line" "$dir/log/client-dora" || fail "no '$line': $(grep -o 'X-CSTP-[^ ]*: .*' "$dir/log/client-dora")"
+done
+client_stop dora
+pass "addresses, routes, DNS and session timeout as the server says"
 
 lets_in two first second third || fail "three rounds: $(cat "$dir/log/oc-two")"
 grep -q 'Enter word 1' "$dir/log/oc-two" || fail "the first challenge is not shown: $(cat "$dir/log/oc-two")"

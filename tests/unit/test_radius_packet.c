@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 
 #include "controlplane/radius/packet.h"
 
@@ -81,6 +82,131 @@ static void test_answer(void **state) {
 	assert_int_equal(value.number, 1);
 	// Login-Service and Login-IP-Host are not in the dictionary.
 	assert_false(rpacket_next(answer, &cursor, &value));
+	rpacket_free(answer);
+	rpacket_free(request);
+}
+
+// RFC 2865, 3: an answer to nemo's request with these attributes.
+static struct rpacket *answer_of(
+	const struct rpacket *request, const uint8_t *attributes, size_t len) {
+	uint8_t packet[256] = {RCODE_ACCESS_ACCEPT, 0, 0, (uint8_t)(20 + len)};
+	const char *why;
+	unsigned digest_len;
+	EVP_MD_CTX *md5 = EVP_MD_CTX_new();
+	memcpy(packet + 4, rfc_vector, 16);
+	memcpy(packet + 20, attributes, len);
+	assert_int_equal(EVP_DigestInit_ex(md5, EVP_md5(), NULL), 1);
+	assert_int_equal(EVP_DigestUpdate(md5, packet, 20 + len), 1);
+	assert_int_equal(EVP_DigestUpdate(md5, SECRET, strlen(SECRET)), 1);
+	assert_int_equal(EVP_DigestFinal_ex(md5, packet + 4, &digest_len), 1);
+	EVP_MD_CTX_free(md5);
+	return rpacket_read(packet, 20 + len, request, SECRET, false, &why);
+}
+
+// Addresses, prefixes, text, and values of vendors, two in one attribute; what has not the length of
+// its type, or is not known, is passed over.
+static void test_values(void **state) {
+	static const uint8_t attributes[] = {
+		8,
+		6,
+		10,
+		1,
+		2,
+		3, // Framed-IP-Address
+		8,
+		5,
+		10,
+		1,
+		2, // too short
+		26,
+		12,
+		0,
+		0,
+		1,
+		55,
+		28,
+		6,
+		192,
+		0,
+		2,
+		53, // Microsoft
+		26,
+		18,
+		0,
+		0,
+		39,
+		71,
+		1,
+		6,
+		0,
+		0,
+		0,
+		125,
+		2,
+		6,
+		0,
+		0,
+		0,
+		250, // Roaring Penguin
+		26,
+		12,
+		0,
+		0,
+		39,
+		71,
+		9,
+		6,
+		0,
+		0,
+		0,
+		1, // not known
+		97,
+		8,
+		0,
+		32,
+		0x20,
+		1,
+		0xd,
+		0xb8, // Framed-IPv6-Prefix
+		22,
+		12,
+		'1',
+		'0',
+		'.',
+		'1',
+		'.',
+		'0',
+		'.',
+		'0',
+		'/',
+		'8',
+	};
+	static const uint32_t expected[] = {RATTR_FRAMED_IP_ADDRESS, RATTR_MS_PRIMARY_DNS_SERVER,
+		RATTR_RP_UPSTREAM_SPEED_LIMIT, RATTR_RP_DOWNSTREAM_SPEED_LIMIT,
+		RATTR_FRAMED_IPV6_PREFIX, RATTR_FRAMED_ROUTE};
+	struct rvalue values[6];
+	const uint8_t *bytes;
+	const void *cursor = NULL;
+	size_t len;
+	struct rpacket *request = nemo(&bytes, &len);
+	struct rpacket *answer = answer_of(request, attributes, sizeof(attributes));
+	assert_non_null(answer);
+	for (size_t i = 0; i < 6; i++) {
+		assert_true(rpacket_next(answer, &cursor, &values[i]));
+		assert_int_equal(values[i].attr, expected[i]);
+	}
+	struct rvalue more;
+	assert_false(rpacket_next(answer, &cursor, &more));
+	assert_int_equal(values[0].type, RVALUE_ADDRESS);
+	assert_memory_equal(values[0].prefix.addr.bytes + 10, "\xff\xff\x0a\x01\x02\x03", 6);
+	assert_memory_equal(values[1].prefix.addr.bytes + 12, "\xc0\x00\x02\x35", 4);
+	assert_int_equal(values[2].number, 125);
+	assert_int_equal(values[3].number, 250);
+	assert_int_equal(values[4].type, RVALUE_PREFIX);
+	assert_int_equal(values[4].prefix.len, 32);
+	assert_memory_equal(values[4].prefix.addr.bytes, "\x20\x01\x0d\xb8\0\0\0\0\0", 9);
+	assert_int_equal(values[5].len, 10);
+	assert_memory_equal(values[5].bytes, "10.1.0.0/8", 10);
 	rpacket_free(answer);
 	rpacket_free(request);
 }
@@ -168,6 +294,7 @@ int main(void) {
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_signed_again),
 		cmocka_unit_test(test_answer),
+		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_too_much),
 		cmocka_unit_test(test_accounting),
