@@ -158,6 +158,10 @@ static int radius_start(struct child *child) {
 	return 0;
 }
 
+static void radius_stop(struct child *child) {
+	self = NULL;
+}
+
 // All servers in turn, each as often as it is tried, and a little for their spread.
 static unsigned radius_step_s(const struct cfg *cfg) {
 	uint64_t ms = (uint64_t)cfg->radius.timeout_ms * cfg->radius.tries * cfg->radius.nb_servers;
@@ -170,6 +174,7 @@ const struct factor factor_radius = {
 	.id = CFG_FACTOR_RADIUS,
 	.wants_password = true,
 	.start = radius_start,
+	.stop = radius_stop,
 	.step = radius_step,
 	.end = radius_end,
 	.answer = IPC_RADIUS_ANSWER,

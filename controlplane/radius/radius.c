@@ -15,6 +15,8 @@
 #include "controlplane/proc/log.h"
 #include "dataplane/abi/addr.h"
 
+#define EARLY_MAX 4096u
+
 // ---- requests of peers
 
 struct work *work_new(struct radius *radius, struct work_list *list, uint64_t req) {
@@ -37,6 +39,59 @@ void works_cancel(struct work_list *list) {
 		struct work *work = LIST_FIRST(list);
 		exchange_cancel(work->request);
 		work_free(work);
+	}
+}
+
+// ---- requests that come before the secrets
+
+static void early_free(struct radius *radius, struct early *early) {
+	STAILQ_REMOVE(&radius->early, early, early, link);
+	radius->nb_early--;
+	explicit_bzero(early->msg, early->len);
+	free(early);
+}
+
+static void early_drop(struct radius *radius, enum ipc_role from) {
+	struct early *early, *next;
+	for (early = STAILQ_FIRST(&radius->early); early != NULL; early = next) {
+		next = STAILQ_NEXT(early, link);
+		if (early->from == from)
+			early_free(radius, early);
+	}
+}
+
+// Beyond the limit a peer is not answered: it asks again, or gives up by itself.
+static int early_keep(struct radius *radius, enum ipc_role from, const struct ipc_hdr *msg) {
+	if (radius->nb_early == EARLY_MAX)
+		return 0;
+	struct early *early = malloc(sizeof(*early) + msg->len);
+	if (early == NULL)
+		return 0;
+	early->from = from;
+	early->len = msg->len;
+	memcpy(early->msg, msg, msg->len);
+	STAILQ_INSERT_TAIL(&radius->early, early, link);
+	radius->nb_early++;
+	return 0;
+}
+
+static int dispatch(struct radius *radius, const struct ipc_hdr *msg) {
+	switch (msg->type) {
+	case IPC_RADIUS_ASK:
+		return ask_begin(radius, (const struct ipc_radius_ask *)msg);
+	case IPC_ACCT:
+		return acct_begin(radius, (const struct ipc_acct *)msg);
+	default:
+		return -EINVAL;
+	}
+}
+
+// What is not valid is left unanswered: its sender could be told when it had sent it only.
+static void early_run(struct radius *radius) {
+	while (!STAILQ_EMPTY(&radius->early)) {
+		struct early *early = STAILQ_FIRST(&radius->early);
+		dispatch(radius, (const struct ipc_hdr *)early->msg);
+		early_free(radius, early);
 	}
 }
 
@@ -93,6 +148,8 @@ static void on_first_secrets(struct radius *radius, int status,
 	if (exchange_servers(radius->exchange, servers, nb, &timing) < 0)
 		child_exit(radius->child, EXIT_FAILURE);
 	log_info("radius", "servers=%zu", nb);
+	radius->ready = true;
+	early_run(radius);
 }
 
 static void on_next_secrets(struct radius *radius, int status,
@@ -123,6 +180,7 @@ static int role_prepare(struct child *child) {
 	radius->child = child;
 	child_data_set(child, radius);
 	LIST_INIT(&radius->asks);
+	STAILQ_INIT(&radius->early);
 	LIST_INIT(&radius->records);
 	if (gethostname(radius->hostname, sizeof(radius->hostname) - 1) < 0)
 		return -errno;
@@ -141,24 +199,20 @@ static int role_start(struct child *child) {
 static int role_message(
 	struct child *child, struct ipc_chan *from, const struct ipc_hdr *msg, int *fds) {
 	struct radius *radius = child_data(child);
-	switch (msg->type) {
-	case IPC_RADIUS_ASK:
-		return ask_begin(radius, (const struct ipc_radius_ask *)msg);
-	case IPC_ACCT:
-		return acct_begin(radius, (const struct ipc_acct *)msg);
-	default:
-		return -EINVAL;
-	}
+	return radius->ready ? dispatch(radius, msg) : early_keep(radius, ipc_chan_peer(from), msg);
 }
 
 // Its successor must not get answers to what it never asked.
 static void role_peer_down(struct child *child, enum ipc_role role, unsigned index) {
 	struct radius *radius = child_data(child);
+	early_drop(radius, role);
 	works_cancel(role == IPC_AUTH ? &radius->asks : &radius->records);
 }
 
 static void role_stop(struct child *child) {
 	struct radius *radius = child_data(child);
+	early_drop(radius, IPC_AUTH);
+	early_drop(radius, IPC_SESSION);
 	works_cancel(&radius->asks);
 	works_cancel(&radius->records);
 	secrets_free(radius);

@@ -26,11 +26,22 @@ struct work {
 };
 LIST_HEAD(work_list, work);
 
+// A request that came before the secrets were read.
+struct early {
+	STAILQ_ENTRY(early) link;
+	enum ipc_role from;
+	size_t len;
+	_Alignas(16) uint8_t msg[];
+};
+
 struct radius {
 	struct child *child;
 	int fds[RADIUS_SOCKETS];
 	struct exchange *exchange; // owns the sockets
 	char hostname[IPC_NAME_LEN]; // the machine's
+	bool ready; // the servers are known
+	STAILQ_HEAD(, early) early;
+	unsigned nb_early;
 	struct work_list asks, records;
 	struct secrets *secrets; // being read
 	const struct cfg *next_cfg; // of a reload that waits for them
