@@ -20,6 +20,10 @@
 #define ACCEPTS_A_WAKEUP 16
 #define SOURCES 4096u
 #define SOURCE_MIN 64u // connections that one address may always have
+#define SOURCE_SMALL 8u // as many are left alone once they have asked something
+#define FULL_MS 5 // a full edge lets others accept for so long
+#define ACCEPTS_FULL 32
+#define NOTHING_ASKED 65536u // more than any source has
 #define AUTH_TIMEOUT_S 240 // when the configuration sets none
 #define LINGER_S 2
 #define LINGER_BYTES_MAX (64 * 1024)
@@ -323,34 +327,106 @@ fail:
 	close(fd);
 }
 
+// How much a connection is in the way of others: nothing asked yet, then many of its source. 0: it
+// stays.
+static unsigned in_the_way(const struct edge_conns *conns, const struct conn *conn) {
+	unsigned of_source = conns->sources[conn->source];
+	bool asked = conn->portal.requests > 0 || conn->portal.hidden_requests > 0;
+
+	if (conn->innocent ||
+		(conn->state != CONN_HELLO && conn->state != CONN_HANDSHAKE &&
+			conn->state != CONN_READ))
+		return 0;
+	if (!asked)
+		return NOTHING_ASKED + of_source;
+	return of_source > SOURCE_SMALL ? of_source : 0;
+}
+
+// Who goes when there is no room: of the source that has most, the oldest. So a flood is in its own
+// way.
+static struct conn *victim_find(const struct edge_conns *conns) {
+	struct conn *conn, *victim = NULL;
+	unsigned most = 1, way;
+
+	// The newest comes first.
+	LIST_FOREACH(conn, &conns->list, link) {
+		// cppcheck-suppress uninitvar ; LIST_FOREACH sets it
+		way = in_the_way(conns, conn);
+		if (way < most)
+			continue;
+		most = way;
+		victim = conn;
+	}
+	return victim;
+}
+
+static bool is_full(const struct edge_conns *conns) {
+	return conns->nb_conns >= child_cfg(conns->child)->connections_per_edge;
+}
+
+// With a victim when the edge is full. False: nobody waits, or another edge was faster.
+static bool accept_one(struct edge_conns *conns, int fd, struct conn *victim) {
+	struct sockaddr_storage remote = {0};
+	socklen_t len = sizeof(remote);
+	int client = accept4(fd, (struct sockaddr *)&remote, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (client < 0)
+		return false;
+	if (victim != NULL) {
+		conns->counters.displaced++;
+		conn_close(victim, "displaced");
+	}
+	conn_new(conns, client, &remote);
+	return true;
+}
+
 static void on_accept(int fd, short what, void *arg) {
 	struct listener *listener = arg;
 	struct edge_conns *conns = listener->owner;
 
-	for (int i = 0; i < ACCEPTS_A_WAKEUP; i++) {
-		struct sockaddr_storage remote = {0};
-		socklen_t len = sizeof(remote);
-		int client;
-
-		if (conns->nb_conns >= child_cfg(conns->child)->connections_per_edge)
+	for (int i = 0; i < ACCEPTS_A_WAKEUP && !is_full(conns); i++) {
+		if (!accept_one(conns, fd, NULL))
 			break;
-		client = accept4(
-			fd, (struct sockaddr *)&remote, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (client < 0)
-			break; // another edge was faster, or out of descriptors
-		conn_new(conns, client, &remote);
 	}
+	listeners_update(conns);
+}
+
+static void accept_full(struct edge_conns *conns, int fd) {
+	for (int i = 0; i < ACCEPTS_FULL; i++) {
+		struct conn *victim = is_full(conns) ? victim_find(conns) : NULL;
+
+		if (is_full(conns) && victim == NULL)
+			break;
+		if (!accept_one(conns, fd, victim))
+			break;
+	}
+}
+
+// Others had their moment to accept.
+static void on_full(int fd, short what, void *arg) {
+	struct edge_conns *conns = arg;
+
+	conns->making_room = true;
+	for (struct listener *listener = conns->listeners; listener != NULL;
+		listener = listener->next)
+		accept_full(conns, listener->fd);
+	conns->making_room = false;
 	listeners_update(conns);
 }
 
 // --- listeners ---
 
-// Full, or without certificates: others accept, or the backlog waits.
+// Without certificates others accept, or the backlog waits. Full: the same, for a moment at a time.
 static void listeners_update(struct edge_conns *conns) {
-	bool want = edge_tls_ready(edge_of(conns->child)->tls) &&
-		conns->nb_conns < child_cfg(conns->child)->connections_per_edge;
+	static const struct timeval moment = {.tv_usec = FULL_MS * 1000};
+	bool ready = edge_tls_ready(edge_of(conns->child)->tls);
+	bool want = ready && !is_full(conns);
 	struct listener *listener;
 
+	if (conns->making_room)
+		return;
+	if (ready && !want && !evtimer_pending(conns->full, NULL))
+		evtimer_add(conns->full, &moment);
 	if (want == conns->listening)
 		return;
 	conns->listening = want;
@@ -431,8 +507,9 @@ int edge_conns_start(struct child *child) {
 	LIST_INIT(&conns->list);
 	edge_of(child)->conns = conns;
 	conns->coros = coro_pool_new();
+	conns->full = evtimer_new(child_base(child), on_full, conns);
 	conns->sources = calloc(SOURCES, sizeof(*conns->sources));
-	if (conns->coros == NULL || conns->sources == NULL ||
+	if (conns->coros == NULL || conns->sources == NULL || conns->full == NULL ||
 		slots_grow(conns, child_cfg(child)->connections_per_edge) != 0)
 		return -ENOMEM;
 	if (getrandom(&conns->epoch, sizeof(conns->epoch), 0) != sizeof(conns->epoch) ||
@@ -470,19 +547,21 @@ void edge_conns_stop(struct child *child) {
 
 	if (conns == NULL)
 		return;
+	conns->making_room = true;
 	while (conns->listeners != NULL)
 		listener_drop(conns, conns->listeners->index);
 	while (!LIST_EMPTY(&conns->list))
 		conn_close(LIST_FIRST(&conns->list), "stop");
 	c = &conns->counters;
 	log_info("counters",
-		"accepted=%lu refused_banned=%lu refused_source=%lu plain_http=%lu no_hello=%lu handshakes=%lu "
+		"accepted=%lu refused_banned=%lu refused_source=%lu displaced=%lu plain_http=%lu no_hello=%lu handshakes=%lu "
 		"handshakes_failed=%lu resumed=%lu timeouts=%lu requests=%lu logins=%lu "
 		"connects=%lu tunnels=%lu",
-		c->accepted, c->refused_banned, c->refused_source, c->plain_http, c->no_hello,
-		c->handshakes, c->handshakes_failed, c->resumed, c->timeouts, c->requests,
-		c->logins, c->connects, c->tunnels);
+		c->accepted, c->refused_banned, c->refused_source, c->displaced, c->plain_http,
+		c->no_hello, c->handshakes, c->handshakes_failed, c->resumed, c->timeouts,
+		c->requests, c->logins, c->connects, c->tunnels);
 	coro_pool_free(conns->coros);
+	event_free(conns->full);
 	free(conns->sources);
 	free(conns->slots);
 	free(conns);

@@ -5,8 +5,9 @@
 #include "edge.h"
 
 struct edge_counters {
-	uint64_t accepted, refused_banned, refused_source, plain_http, no_hello, handshakes,
-		handshakes_failed, resumed, timeouts, requests, logins, connects, tunnels;
+	uint64_t accepted, refused_banned, refused_source, displaced, plain_http, no_hello,
+		handshakes, handshakes_failed, resumed, timeouts, requests, logins, connects,
+		tunnels;
 };
 
 // 0 or -errno.

@@ -81,6 +81,8 @@ struct edge_conns {
 	struct coro_pool *coros;
 	struct listener *listeners;
 	bool listening;
+	bool making_room; // listeners stay as they are meanwhile
+	struct event *full; // while there is no room
 	uint16_t *sources; // connections by hashed address
 	uint64_t source_key;
 	struct edge_counters counters;
