@@ -8,6 +8,7 @@
 #include "controlplane/proc/log.h"
 #include "factor.h"
 #include "reread.h"
+#include "dataplane/abi/addr.h"
 #include "verify.h"
 
 #define THREADS 2u
@@ -77,6 +78,13 @@ static void on_file(struct reread_wait *wait, int err) {
 	LIST_INSERT_HEAD(&hashing, step, link);
 }
 
+static uint64_t source_of(const struct abi_addr *remote) {
+	uint64_t source;
+
+	memcpy(&source, abi_addr_is4(remote) ? remote->bytes + 8 : remote->bytes, sizeof(source));
+	return source;
+}
+
 static void password_step(struct login *login, const struct factor_input *input, void **state) {
 	struct password_step *step = calloc(1, sizeof(*step));
 
@@ -87,6 +95,7 @@ static void password_step(struct login *login, const struct factor_input *input,
 	*state = step;
 	step->login = login;
 	step->wait.ready = on_file;
+	step->job.source = source_of(&input->login->remote);
 	memcpy(step->username, input->login->username, sizeof(step->username));
 	strncpy(step->job.password, input->password, sizeof(step->job.password) - 1);
 	reread_get(&file, &step->wait);

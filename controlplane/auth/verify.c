@@ -25,6 +25,7 @@ struct verify_pool {
 	pthread_cond_t wake;
 	struct job_list todo, finished;
 	unsigned nb_todo;
+	uint64_t last_source; // of the job begun last
 	bool ended;
 	pthread_t threads[THREADS_MAX];
 	unsigned nb_threads;
@@ -54,6 +55,34 @@ static struct verify_job *list_take(struct job_list *list) {
 	return job;
 }
 
+// The first job of another source than the last one's, else the first.
+static struct verify_job *todo_take(struct verify_pool *pool) {
+	struct job_list *list = &pool->todo;
+	struct verify_job **at = &list->first, *job;
+
+	while (*at != NULL && (*at)->source == pool->last_source)
+		at = &(*at)->next;
+	if (*at == NULL)
+		at = &list->first;
+	job = *at;
+	if (job == NULL)
+		return NULL;
+	*at = job->next;
+	if (list->last == &job->next)
+		list->last = at;
+	pool->nb_todo--;
+	pool->last_source = job->source;
+	return job;
+}
+
+static unsigned nb_of_source(const struct verify_pool *pool, uint64_t source) {
+	unsigned nb = 0;
+
+	for (const struct verify_job *job = pool->todo.first; job != NULL; job = job->next)
+		nb += job->source == source;
+	return nb;
+}
+
 static void ring(struct verify_pool *pool) {
 	const uint64_t one = 1;
 
@@ -69,12 +98,11 @@ static void *work(void *arg) {
 
 	pthread_mutex_lock(&pool->lock);
 	while (!pool->ended) {
-		job = list_take(&pool->todo);
+		job = todo_take(pool);
 		if (job == NULL) {
 			pthread_cond_wait(&pool->wake, &pool->lock);
 			continue;
 		}
-		pool->nb_todo--;
 		pthread_mutex_unlock(&pool->lock);
 		job->ok = scratch != NULL && passwd_verify(&job->entry, job->password, scratch);
 		explicit_bzero(job->password, sizeof(job->password));
@@ -175,7 +203,8 @@ int verify_pool_add(struct verify_pool *pool, struct verify_job *job) {
 	int err = 0;
 
 	pthread_mutex_lock(&pool->lock);
-	if (pool->nb_todo >= VERIFY_QUEUE_MAX) {
+	if (pool->nb_todo >= VERIFY_QUEUE_MAX ||
+		nb_of_source(pool, job->source) >= VERIFY_SOURCE_MAX) {
 		err = -EBUSY;
 	} else {
 		pool->nb_todo++;
