@@ -258,12 +258,6 @@ struct cfg_radius_server {
 	char *secret_file; // the secret is its first line
 };
 
-// Who may send Disconnect-Request and CoA-Request (RFC 5176).
-struct cfg_dynauth_client {
-	struct cfg_addr addr;
-	char *secret_file;
-};
-
 struct cfg_radius {
 	struct cfg_radius_server *servers; // in order of preference; none: no RADIUS
 	size_t nb_servers;
@@ -277,10 +271,6 @@ struct cfg_radius {
 	bool accounting;
 	uint32_t interim_interval; // 0: none
 	bool groups_from_class;
-	struct cfg_addr dynauth_addr; // family 0: all addresses of both families
-	uint16_t dynauth_port; // 0: off, as there is no client
-	struct cfg_dynauth_client *dynauth_clients;
-	size_t nb_dynauth_clients;
 };
 
 // Programs of the operator; empty: none.

@@ -170,24 +170,9 @@ static void servers_build(
 	}
 }
 
-static void dynauth_build(
-	struct build *build, const struct lyd_node *node, struct cfg_radius *radius) {
-	const struct lyd_node *client = tree_child(node, "client");
-	radius->dynauth_clients = build_entries(
-		build, client, &radius->nb_dynauth_clients, sizeof(*radius->dynauth_clients));
-	for (size_t i = 0; i < radius->nb_dynauth_clients; i++, client = tree_next(client)) {
-		build_addr(tree_text(client, "address"), &radius->dynauth_clients[i].addr);
-		radius->dynauth_clients[i].secret_file = build_string(build, client, "secret-file");
-	}
-	build_addr(tree_text(node, "address"), &radius->dynauth_addr);
-	if (radius->nb_dynauth_clients > 0)
-		radius->dynauth_port = tree_number(node, "port");
-}
-
 static void radius_build(
 	struct build *build, const struct lyd_node *node, struct cfg_radius *radius) {
 	servers_build(build, tree_child(node, "server"), radius);
-	dynauth_build(build, tree_child(node, "dynamic-authorization"), radius);
 	radius->timeout_ms = tree_number(node, "timeout");
 	radius->tries = tree_number(node, "tries");
 	radius->dead_time = tree_number(node, "dead-time");
@@ -205,10 +190,7 @@ static void radius_free(struct cfg_radius *radius) {
 		free(radius->servers[i].name);
 		free(radius->servers[i].secret_file);
 	}
-	for (size_t i = 0; i < radius->nb_dynauth_clients; i++)
-		free(radius->dynauth_clients[i].secret_file);
 	free(radius->servers);
-	free(radius->dynauth_clients);
 	free(radius->nas_identifier);
 	free(radius->default_realm);
 }

@@ -74,10 +74,6 @@ size_t cfg_restart_needed(
 	} settings[] = {
 		{"listen", same_listen(old, new)},
 		{"pool", same_pools(old, new)},
-		{"radius/dynamic-authorization/address",
-			addr_equal(&old->radius.dynauth_addr, &new->radius.dynauth_addr)},
-		{"radius/dynamic-authorization/port",
-			old->radius.dynauth_port == new->radius.dynauth_port},
 		{"state-directory", strcmp(old->state_dir, new->state_dir) == 0},
 		{"run-directory", strcmp(old->run_dir, new->run_dir) == 0},
 		{"edges", old->edges == new->edges},

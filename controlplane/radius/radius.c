@@ -148,9 +148,6 @@ static void on_first_secrets(struct radius *radius, int status,
 	if (exchange_servers(radius->exchange, servers, nb, &timing) < 0)
 		child_exit(radius->child, EXIT_FAILURE);
 	log_info("radius", "servers=%zu", nb);
-	if (child_cfg(radius->child)->radius.dynauth_port != 0)
-		log_warning("radius", "text=%s",
-			"\"dynamic-authorization has no effect: nothing listens for it\"");
 	radius->ready = true;
 	early_run(radius);
 }
