@@ -167,6 +167,7 @@ static int on_session(struct ipc_chan *chan, const struct ipc_hdr *msg, int *fds
 	}
 	if (msg->type == IPC_WRONG_PASSWORD) {
 		bench->nb_wrong++;
+		bench->wrong_remote = ((const struct ipc_wrong_password *)msg)->remote;
 		return 0;
 	}
 	assert_int_equal(msg->type, IPC_SESSION_NEW);

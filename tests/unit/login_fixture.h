@@ -39,7 +39,8 @@ struct bench {
 	unsigned nb_otp; // answers about codes, lost or not
 	struct ipc_session_new created; // the last one
 	unsigned nb_created;
-	unsigned nb_wrong; // passwords and codes that were counted against an address
+	unsigned nb_wrong; // wrong passwords and codes that were told of
+	struct abi_addr wrong_remote;
 	struct ipc_login_result result; // the last one that an edge got
 	unsigned nb_results, result_edge;
 	uint64_t req;

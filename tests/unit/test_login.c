@@ -496,6 +496,30 @@ static void test_otp_store_broken(void **state) {
 	assert_int_equal(bench->nb_created, 0);
 }
 
+// Each wrong answer, of whichever factor, is told of once; what lets a user in is not.
+static void test_wrong_told(void **state) {
+	struct bench *bench = *state;
+
+	users(bench);
+	way_add(bench, FILE_, OTP, END);
+	way_add(bench, OTP, END);
+	reply(bench, 0, 7, NULL, "ann", "wrong", true);
+	spin(bench);
+	assert_int_equal(bench->nb_wrong, 1);
+	assert_int_equal(bench->wrong_remote.bytes[15], 7);
+	first(bench, "ann", "secret");
+	spin(bench);
+	assert_int_equal(bench->nb_wrong, 1);
+	answer(bench, "000000");
+	spin(bench);
+	assert_int_equal(bench->nb_wrong, 2);
+	answer(bench, code[0]);
+	is_ok(bench);
+	first(bench, "cid", code[5]); // by the second way
+	is_ok(bench);
+	assert_int_equal(bench->nb_wrong, 2);
+}
+
 static void test_groups(void **state) {
 	struct bench *bench = *state;
 	struct ipc_login msg = {.username = "ann", .password = "secret"};
@@ -595,6 +619,7 @@ int main(void) {
 		TEST(test_session_away),
 		TEST(test_session_away_otp),
 		TEST(test_otp_store_broken),
+		TEST(test_wrong_told),
 		TEST(test_groups),
 		cmocka_unit_test(test_group_choose),
 		TEST(test_hostile),
