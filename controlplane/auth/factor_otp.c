@@ -3,7 +3,8 @@
 // knows which codes were used; used by login_steps.c.
 //
 // For each token of the user: what was it used with last, is the text a later code, then take that
-// one. Taking compares and stores in one step, so that of two logins with one code one gets it. A
+// one. Wrong codes are counted there, too: many in a row are followed by pauses in which none is
+// looked at. Taking compares and stores in one step, so that of two logins with one code one gets it. A
 // request that is repeated has the number of the first and is not taken for a second.
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include "reread.h"
 
 #define ASK "Please enter the code of your token."
+#define BROKEN "the store of used codes does not work"
 
 // One step.
 struct otp_step {
@@ -65,9 +67,9 @@ static void question_send(struct otp_step *step) {
 		ipc_send(chan, IPC_OTP_ASK, &step->question.hdr, sizeof(step->question), NULL, 0);
 }
 
-static void ask(struct otp_step *step, bool take, uint64_t factor) {
+static void ask(struct otp_step *step, enum ipc_otp what, uint64_t factor) {
 	step->question.hdr.req = ++next_req;
-	step->question.take = take;
+	step->question.what = what;
 	step->question.factor = factor;
 	if (!step->asked)
 		LIST_INSERT_HEAD(&asking, step, link);
@@ -82,11 +84,25 @@ static void token_begin(struct otp_step *step) {
 			step->used ? "code was used before" : "code does not match");
 		return;
 	}
-	if (otp_token_name(&step->tokens[step->at], step->username, step->question.token) != 0) {
+	// The stand-in has one entry in the store, whatever names strangers make up.
+	if (otp_token_name(&step->tokens[step->at], step->decoy ? "" : step->username,
+		    step->question.token) != 0) {
 		done(step, FACTOR_ERROR, "token has no name");
 		return;
 	}
-	ask(step, false, 0);
+	// Tries are counted for the first of the user's tokens, for all of them.
+	ask(step, step->at == 0 ? IPC_OTP_TRY : IPC_OTP_LAST, 0);
+}
+
+// A code of another token was right: what was counted for the first is forgotten. Nobody waits for
+// the answer; lost, it costs the user a pause at worst.
+static void tries_forget(struct otp_step *step) {
+	struct ipc_otp_ask msg = {.hdr.req = ++next_req, .what = IPC_OTP_FORGET};
+	struct ipc_chan *chan = child_peer(self, IPC_SESSION, 0);
+
+	if (step->at > 0 && chan != NULL &&
+		otp_token_name(&step->tokens[0], step->username, msg.token) == 0)
+		ipc_send(chan, IPC_OTP_ASK, &msg.hdr, sizeof(msg), NULL, 0);
 }
 
 static void on_last(struct otp_step *step, const uint64_t *last) {
@@ -95,7 +111,7 @@ static void on_last(struct otp_step *step, const uint64_t *last) {
 	uint64_t factor;
 
 	if (otp_token_check(token, step->text_secret, last, now, &factor) && !step->decoy) {
-		ask(step, true, factor);
+		ask(step, IPC_OTP_TAKE, factor);
 		return;
 	}
 	step->used |= last != NULL && otp_token_check(token, step->text_secret, NULL, now, &factor);
@@ -116,6 +132,17 @@ static void ask_again(struct otp_step *step) {
 		evtimer_add(step->again, &soon);
 }
 
+static void on_taken(struct otp_step *step, int status) {
+	if (status == 0) {
+		tries_forget(step);
+		done(step, FACTOR_PASSED, NULL);
+	} else if (status == -EEXIST) {
+		done(step, FACTOR_FAILED, "code was used before");
+	} else {
+		done(step, FACTOR_ERROR, BROKEN);
+	}
+}
+
 static void on_answer(struct otp_step *step, const struct ipc_otp_answer *msg) {
 	if (msg->status == -EAGAIN) {
 		ask_again(step);
@@ -123,14 +150,14 @@ static void on_answer(struct otp_step *step, const struct ipc_otp_answer *msg) {
 	}
 	LIST_REMOVE(step, link);
 	step->asked = false;
-	if (step->question.take && msg->status == 0)
-		done(step, FACTOR_PASSED, NULL);
-	else if (step->question.take && msg->status == -EEXIST)
-		done(step, FACTOR_FAILED, "code was used before");
-	else if (!step->question.take && (msg->status == 0 || msg->status == -ENOENT))
+	if (msg->status == -EBUSY)
+		done(step, FACTOR_FAILED, "too many wrong codes, this one is not looked at");
+	else if (step->question.what == IPC_OTP_TAKE)
+		on_taken(step, msg->status);
+	else if (msg->status == 0 || msg->status == -ENOENT)
 		on_last(step, msg->status == 0 ? &msg->last : NULL);
 	else
-		done(step, FACTOR_ERROR, "the store of used codes does not work");
+		done(step, FACTOR_ERROR, BROKEN);
 }
 
 static int otp_message(struct child *child, const struct ipc_hdr *hdr) {

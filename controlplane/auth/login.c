@@ -161,6 +161,11 @@ static unsigned seconds_left(const struct login *login) {
 
 // Too many first steps passed by one user from one address: the oldest goes. That of others is
 // out of reach, whoever knows the password.
+// Of one client: the address, or for IPv6 its /64, all of which one client has.
+static bool same_client(const struct abi_addr *a, const struct abi_addr *b) {
+	return memcmp(a->bytes, b->bytes, abi_addr_is4(a) ? 16 : 8) == 0;
+}
+
 static void parked_of_user_limit(struct login *login) {
 	struct login *other, *oldest = NULL;
 	unsigned count = 0;
@@ -168,8 +173,7 @@ static void parked_of_user_limit(struct login *login) {
 	TAILQ_FOREACH(other, &login->owner->parked, link) {
 		// cppcheck-suppress uninitvar ; TAILQ_FOREACH sets it
 		if (!other->at.committed ||
-			memcmp(&other->asked.remote, &login->asked.remote,
-				sizeof(other->asked.remote)) != 0 ||
+			!same_client(&other->asked.remote, &login->asked.remote) ||
 			strcmp(other->asked.username, login->asked.username) != 0)
 			continue;
 		if (oldest == NULL)

@@ -416,20 +416,28 @@ struct ipc_session_created {
 	uint32_t reserved;
 };
 
+enum ipc_otp {
+	IPC_OTP_LAST = 0, // what was it last used with?
+	IPC_OTP_TRY = 1, // the same, before a code is compared: counted as wrong until one is taken
+	IPC_OTP_TAKE = 2, // this one, if it is higher; what was wrong before is forgotten
+	IPC_OTP_FORGET = 3, // what was wrong before: another token of the user was right
+};
+
 // What a one-time-password token was last used with: a number that only grows (the counter of
-// HOTP, the time step of TOTP). Asks for it, or takes a higher one.
+// HOTP, the time step of TOTP).
 struct ipc_otp_ask {
 	struct ipc_hdr hdr;
 	uint8_t token[IPC_HASH_LEN]; // names the token, says nothing about it
-	uint64_t factor;
-	uint32_t take; // 0: only asks
+	uint64_t factor; // IPC_OTP_TAKE
+	uint32_t what; // enum ipc_otp
 	uint32_t reserved;
 };
 
 struct ipc_otp_answer {
 	struct ipc_hdr hdr;
-	// 0: taken, and on disk; -ENOENT: asked for, never used; -EEXIST: one as high was taken
-	// before; -EAGAIN not ready yet; -EIO, -ENOSPC, -EROFS: store.
+	// 0: done, and on disk; -ENOENT: asked for, never used; -EEXIST: one as high was taken
+	// before; -EBUSY: too many wrong ones, not yet; -EAGAIN not ready yet; -EIO, -ENOSPC, -EROFS:
+	// store.
 	int32_t status;
 	uint32_t reserved;
 	uint64_t last; // after this request

@@ -6,8 +6,10 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <lmdb.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "controlplane/proc/log.h"
@@ -16,12 +18,21 @@
 #define MAP_BYTES ((size_t)128 << 20) // about a million tokens
 #define WAITING_MAX 4096u
 
+// Wrong codes in a row that cost nothing; from then on each doubles the pause before the next, up to
+// PAUSE_MAX_S: at three codes a try that is a chance of 0.03 % a day (RFC 4226, 7.3).
+#define WRONG_FREE 5u
+#define PAUSE_MIN_S 15u
+#define PAUSE_MAX_S 900u
+
 // The value of a token. `req` is that of the question that took it: asked once more, because the
 // answer was lost, it is answered as before.
 struct record {
 	uint64_t last, req;
+	uint64_t tried_at; // CLOCK_REALTIME seconds
+	uint32_t wrong; // in a row, those included that are being compared
+	uint32_t used; // bool: last and req are set
 };
-_Static_assert(sizeof(struct record) == 16, "otp record");
+_Static_assert(sizeof(struct record) == 32, "otp record");
 
 struct otp_store {
 	MDB_env *env; // NULL: cannot be used
@@ -121,32 +132,70 @@ void otp_store_close(struct otp_store *store) {
 
 // --- questions ---
 
+static bool is_paused(const struct record *record, uint64_t now) {
+	uint64_t pause = PAUSE_MIN_S;
+
+	if (record->wrong < WRONG_FREE)
+		return false;
+	for (uint32_t i = WRONG_FREE; i < record->wrong && pause < PAUSE_MAX_S; i++)
+		pause *= 2;
+	if (pause > PAUSE_MAX_S)
+		pause = PAUSE_MAX_S;
+	// A clock that was set back must not make the pause longer than it is.
+	return now >= record->tried_at && now - record->tried_at < pause;
+}
+
+// Counted before it is compared: of many tries side by side each is known to the next.
+static int try_begin(struct record *record) {
+	uint64_t now = (uint64_t)time(NULL);
+
+	if (is_paused(record, now))
+		return -EBUSY;
+	record->tried_at = now;
+	if (record->wrong < UINT32_MAX)
+		record->wrong++;
+	return record->used ? 0 : -ENOENT;
+}
+
+static int take(struct record *record, const struct ipc_otp_ask *ask) {
+	if (record->used && ask->factor <= record->last)
+		return ask->factor == record->last && ask->hdr.req == record->req ? 0 : -EEXIST;
+	*record = (struct record){.last = ask->factor, .req = ask->hdr.req, .used = 1};
+	return 0;
+}
+
+static int record_change(struct record *record, const struct ipc_otp_ask *ask) {
+	switch (ask->what) {
+	case IPC_OTP_TRY:
+		return try_begin(record);
+	case IPC_OTP_TAKE:
+		return take(record, ask);
+	case IPC_OTP_FORGET:
+		record->wrong = 0;
+		return 0;
+	default:
+		return record->used ? 0 : -ENOENT;
+	}
+}
+
 // One question within a transaction: LMDB's error, or 0 and *answer.
 static int decide(struct otp_store *store, MDB_txn *txn, const struct ipc_otp_ask *ask,
 	struct ipc_otp_answer *answer) {
 	MDB_val key = {sizeof(ask->token), (void *)(uintptr_t)ask->token}, value;
-	struct record record = {0};
+	struct record before = {0}, record;
 	int rc = mdb_get(txn, store->tokens, &key, &value);
 
 	if (rc != 0 && rc != MDB_NOTFOUND)
 		return rc;
-	if (rc == 0 && value.mv_size != sizeof(record))
+	if (rc == 0 && value.mv_size != sizeof(before))
 		return MDB_CORRUPTED;
 	if (rc == 0)
-		memcpy(&record, value.mv_data, sizeof(record));
+		memcpy(&before, value.mv_data, sizeof(before));
+	record = before;
+	answer->status = record_change(&record, ask);
 	answer->last = record.last;
-	answer->status = 0;
-	if (!ask->take) {
-		answer->status = rc == MDB_NOTFOUND ? -ENOENT : 0;
+	if (memcmp(&before, &record, sizeof(record)) == 0)
 		return 0;
-	}
-	if (rc == 0 && ask->factor <= record.last) {
-		if (ask->factor != record.last || ask->hdr.req != record.req)
-			answer->status = -EEXIST;
-		return 0;
-	}
-	record = (struct record){ask->factor, ask->hdr.req};
-	answer->last = ask->factor;
 	value = (MDB_val){sizeof(record), &record};
 	return mdb_put(txn, store->tokens, &key, &value, 0);
 }

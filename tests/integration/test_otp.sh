@@ -291,6 +291,11 @@ done
 form rounds secondary_password=000000
 is 401 "after sixteen forms"
 grep -q 'login_refused user=bob .*too many forms' "$dir/log/controlplane" || fail "not in the log"
+# That were more wrong codes than are looked at: now a right one is not, either.
+form paused username=bob password=secret
+form paused secondary_password="$(totp bob)"
+says 'Login failed' "a right code after many wrong ones"
+grep -q 'login_refused user=bob .*too many wrong codes' "$dir/log/controlplane" || fail "the pause is not in the log"
 pass "sixteen rounds"
 
 # A form that nobody answers is forgotten, and said.

@@ -181,7 +181,9 @@ static int on_session(struct ipc_chan *chan, const struct ipc_hdr *msg, int *fds
 static void on_otp(struct ipc_otp_answer *msg, void *arg) {
 	struct bench *bench = arg;
 
-	if ((bench->otp_lost >> bench->nb_otp++ & 1) != 0)
+	unsigned number = bench->nb_otp++;
+
+	if (number < 32 && (bench->otp_lost >> number & 1) != 0)
 		return;
 	ipc_send(bench->session.far, IPC_OTP_ANSWER, &msg->hdr, sizeof(*msg), NULL, 0);
 }
@@ -311,7 +313,8 @@ void spin(struct bench *bench) {
 
 void reply(struct bench *bench, unsigned edge, uint8_t address, const uint8_t *transaction,
 	const char *user, const char *password, bool wait) {
-	struct ipc_login msg = {.hdr.req = ++bench->req, .remote.bytes = {[15] = address}};
+	struct ipc_login msg = {.hdr.req = ++bench->req,
+		.remote.bytes = {[10] = 0xff, [11] = 0xff, [15] = address}};
 	unsigned before = bench->nb_results;
 
 	if (transaction != NULL)

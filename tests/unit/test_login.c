@@ -390,6 +390,68 @@ static void test_parked_of_user(void **state) {
 	is_ok(bench);
 }
 
+// The addresses of one /64 are one client's, those of another are not.
+static void test_parked_of_prefix(void **state) {
+	struct bench *bench = *state;
+	struct ipc_login msg = {.remote.bytes = {0x20, 0x01, 0xd, 0xb8, [7] = 1}};
+
+	users(bench);
+	way_add(bench, FILE_, OTP, END);
+	strcpy(msg.username, "ann");
+	strcpy(msg.password, "secret");
+	for (unsigned i = 0; i < 8; i++) {
+		unsigned before = bench->nb_results;
+
+		msg.remote.bytes[7] = i == 0; // the first is in another network
+		msg.remote.bytes[15] = (uint8_t)i;
+		msg.hdr.req = ++bench->req;
+		ipc_send(bench->edges[0].far, IPC_LOGIN, &msg.hdr, sizeof(msg), NULL, 0);
+		while (bench->nb_results == before)
+			spin(bench);
+		is_form(bench, IPC_FORM_ANSWER);
+	}
+	assert_int_equal(bench->logins->nb_parked, 1 + 4);
+}
+
+// Many wrong codes: then not even a right one is looked at, whoever begins anew from wherever.
+static void test_wrong_codes(void **state) {
+	struct bench *bench = *state;
+	uint8_t id[IPC_TRANSACTION_LEN];
+
+	users(bench);
+	file_put(bench, "tokens",
+		"HOTP/E/6 ann - 3132333435363738393031323334353637383930 0\n"
+		"HOTP/E/6 ann - 4132333435363738393031323334353637383930 0\n");
+	way_add(bench, FILE_, OTP, END);
+	for (unsigned i = 0; i < 5; i++) {
+		reply(bench, 0, (uint8_t)(10 + i), NULL, "ann", "secret", true);
+		memcpy(id, bench->result.transaction, sizeof(id));
+		reply(bench, 0, (uint8_t)(10 + i), id, "", "000000", true);
+		is_form(bench, IPC_FORM_ANSWER);
+	}
+	auth_restart(bench);
+	first(bench, "ann", "secret");
+	answer(bench, code[0]);
+	is_form(bench, IPC_FORM_ANSWER);
+	assert_int_equal(bench->nb_created, 0);
+	assert_int_equal(bench->nb_wrong, 6);
+}
+
+// The second token of a user is as good as the first, however often.
+static void test_second_token(void **state) {
+	struct bench *bench = *state;
+
+	users(bench);
+	file_put(bench, "tokens",
+		"HOTP/E/6 ann - 4132333435363738393031323334353637383930 0\n"
+		"HOTP/E/6 ann - 3132333435363738393031323334353637383930 0\n");
+	way_add(bench, OTP, END);
+	for (unsigned i = 0; i < 10; i++) {
+		first(bench, "ann", code[i]);
+		is_ok(bench);
+	}
+}
+
 // Thousands of wrong passwords push no login out that has passed its first factor.
 static void test_parked_flood(void **state) {
 	struct bench *bench = *state;
@@ -614,6 +676,9 @@ int main(void) {
 		TEST(test_auth_dies),
 		TEST(test_code_twice),
 		TEST(test_parked_of_user),
+		TEST(test_parked_of_prefix),
+		TEST(test_wrong_codes),
+		TEST(test_second_token),
 		TEST(test_parked_flood),
 		TEST(test_active_limit),
 		TEST(test_session_away),
