@@ -252,6 +252,8 @@ static bool add_rate(
 
 static bool add_seconds(
 	struct ipc_user_settings *settings, uint32_t *seconds, uint32_t which, uint32_t number) {
+	if (number == 0)
+		return true; // lifts nothing: the configuration's own limit stays
 	*seconds = number;
 	settings->set |= which;
 	return true;

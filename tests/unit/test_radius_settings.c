@@ -175,6 +175,14 @@ static void test_numbers(void **state) {
 			IPC_SET_TX_RATE);
 }
 
+// No limit at all is not for a server to say: what the configuration has stays.
+static void test_zero_lifts_no_limit(void **state) {
+	struct ipc_user_settings s = {0};
+	assert_true(add_number(&s, RATTR_SESSION_TIMEOUT, 0));
+	assert_true(add_number(&s, RATTR_IDLE_TIMEOUT, 0));
+	assert_int_equal(s.set, 0);
+}
+
 static void test_groups(void **state) {
 	struct ipc_user_settings s = {0};
 	char long_name[IPC_GROUP_LEN + 1];
@@ -238,6 +246,7 @@ int main(void) {
 		cmocka_unit_test(test_route_text),
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_zero_lifts_no_limit),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_groups_full),
 		cmocka_unit_test(test_message),
