@@ -328,6 +328,8 @@ static const char *prepare(
 		.cfg_mtu = settings.network.mtu,
 	});
 	why = check_limits(mgr, session, settings.max_same_clients);
+	if (!why && scripts_too_many(mgr, session))
+		why = "Disconnect scripts of this session are still due";
 	if (!why)
 		why = session_addresses(mgr, session, &settings, msg->wishes, mtu.data);
 	if (why)

@@ -101,6 +101,15 @@ static void send_earlier(struct session_mgr *mgr, const struct session *session)
 	}
 }
 
+bool scripts_too_many(const struct session_mgr *mgr, const struct session *session) {
+	const struct script_due *due;
+	unsigned nb = 0;
+
+	TAILQ_FOREACH(due, &mgr->scripts_due, link)
+		nb += due->session == session->sid.index;
+	return nb >= SCRIPTS_DUE_OF_SESSION;
+}
+
 static void connect_ask(struct session_mgr *mgr, struct session *session) {
 	struct ipc_script_facts facts;
 

@@ -248,6 +248,11 @@ int session_save(struct session_mgr *mgr, struct session *session, store_done do
 
 // --- scripts.c ---
 
+#define SCRIPTS_DUE_OF_SESSION 8u // connections whose disconnect scripts have not been run yet
+
+// Whether a CONNECT has to wait outside: too many disconnect scripts of this session are due.
+bool scripts_too_many(const struct session_mgr *mgr, const struct session *session);
+
 // A CONNECT begins: gives the connection an id for its scripts when any is configured. One that
 // takes over a connection that is still up goes on with that one's.
 void scripts_begin(struct session_mgr *mgr, struct session *session);

@@ -253,6 +253,28 @@ static void test_bad_answer(void **state) {
 	assert_int_equal(scripts_done(bench->mgr, &msg), 0);
 }
 
+// Whoever comes and goes faster than the scripts run does not fill the store with what is due.
+static void test_due_is_bounded(void **state) {
+	struct bench *bench = *state;
+	struct ipc_script_run up, down = {0};
+	struct ipc_connect msg;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	for (unsigned i = 0; i < SCRIPTS_DUE_OF_SESSION; i++) {
+		up = asked(bench);
+		session_lost(bench, let_in(bench, &up));
+		down = take_run(bench, IPC_SCRIPT_DISCONNECT);
+	}
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 503);
+	assert_int_equal(bench->nb_sent, 0);
+	// Once one has run there is room again.
+	done(bench, &down, 0);
+	up = asked(bench);
+	let_in(bench, &up);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, sessions_teardown)
 	const struct CMUnitTest tests[] = {
@@ -266,6 +288,7 @@ int main(void) {
 		T(test_script_process_restarts),
 		T(test_no_answer),
 		T(test_bad_answer),
+		T(test_due_is_bounded),
 	};
 
 	return cmocka_run_group_tests_name("scripts", tests, NULL, NULL);
