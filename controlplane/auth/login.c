@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "controlplane/ipc/addr.h"
+#include "controlplane/proc/bytes.h"
 #include "controlplane/proc/log.h"
 #include "login_int.h"
 
@@ -29,22 +30,13 @@ static struct login_bucket *bucket_of(struct logins *logins, const uint8_t *tran
 	return &logins->by_id[transaction[0] % LOGIN_BUCKETS];
 }
 
-// Without saying by its time where they differ.
-static bool same(const uint8_t *a, const uint8_t *b, size_t len) {
-	uint8_t diff = 0;
-
-	for (size_t i = 0; i < len; i++)
-		diff |= a[i] ^ b[i];
-	return diff == 0;
-}
-
 // The transaction, if it is one of this client.
 static struct login *transaction_find(struct logins *logins, const struct ipc_login *msg) {
 	struct login *login;
 
 	LIST_FOREACH(login, bucket_of(logins, msg->transaction), by_id) {
 		// cppcheck-suppress uninitvar ; LIST_FOREACH sets it
-		if (same(login->transaction, msg->transaction, IPC_TRANSACTION_LEN))
+		if (bytes_same(login->transaction, msg->transaction, IPC_TRANSACTION_LEN))
 			break;
 	}
 	if (login == NULL || memcmp(&login->asked.remote, &msg->remote, sizeof(msg->remote)) == 0)
@@ -236,7 +228,7 @@ static bool strings_ok(const struct ipc_login *msg) {
 		ipc_str_ok(msg->group, sizeof(msg->group)) &&
 		ipc_str_ok(msg->agent, sizeof(msg->agent)) &&
 		ipc_str_ok(msg->server_name, sizeof(msg->server_name)) &&
-		(msg->username[0] != '\0' || !same(msg->transaction, none, IPC_TRANSACTION_LEN));
+		(msg->username[0] != '\0' || !bytes_same(msg->transaction, none, IPC_TRANSACTION_LEN));
 }
 
 static struct login *login_new(struct logins *logins) {
@@ -288,7 +280,7 @@ int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_
 
 	if (!strings_ok(msg))
 		return -EINVAL;
-	if (!same(msg->transaction, none, IPC_TRANSACTION_LEN))
+	if (!bytes_same(msg->transaction, none, IPC_TRANSACTION_LEN))
 		login = transaction_find(logins, msg);
 	if (login == NULL && msg->username[0] == '\0') {
 		refuse(logins, index, msg, IPC_LOGIN_FORM, "The login took too long. " LOGIN_ASK);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/proc/bytes.h"
 #include "otp.h"
 
 #define FIELDS 5u // that are read; the counter may be missing
@@ -279,26 +280,17 @@ int otp_token_name(const struct otp_token *token, const char *user, uint8_t name
 	return err == 0 ? 0 : -EIO;
 }
 
-// Without saying by its time where they differ.
-static bool same(const char *a, const char *b, size_t len) {
-	unsigned diff = 0;
-
-	for (size_t i = 0; i < len; i++)
-		diff |= (unsigned char)a[i] ^ (unsigned char)b[i];
-	return diff == 0;
-}
-
 static int code_compare(void *handle, const char *code) {
 	const char *wanted = handle;
 
-	return same(wanted, code, strlen(wanted)) ? 0 : 1;
+	return bytes_same(wanted, code, strlen(wanted)) ? 0 : 1;
 }
 
 // The code behind the PIN; NULL: the text is no PIN and code of this token, by its form.
 static const char *code_of(const struct otp_token *token, const char *text) {
 	size_t pin_len = strlen(token->pin_secret);
 
-	if (strlen(text) != pin_len + token->digits || !same(text, token->pin_secret, pin_len))
+	if (strlen(text) != pin_len + token->digits || !bytes_same(text, token->pin_secret, pin_len))
 		return NULL;
 	text += pin_len;
 	return strspn(text, "0123456789") == token->digits ? text : NULL;

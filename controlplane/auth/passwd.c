@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/proc/bytes.h"
 #include "passwd.h"
 
 // Used when the file has no hash whose method could be imitated (empty, or all lines broken).
@@ -174,13 +175,8 @@ void passwd_db_find(const struct passwd_db *db, const char *user, struct passwd_
 // Equal strings, without saying by its time where they differ.
 static bool same_text(const char *a, const char *b) {
 	size_t len = strlen(a);
-	unsigned diff = 0;
 
-	if (strlen(b) != len)
-		return false;
-	for (size_t i = 0; i < len; i++)
-		diff |= (unsigned char)a[i] ^ (unsigned char)b[i];
-	return diff == 0;
+	return strlen(b) == len && bytes_same(a, b, len);
 }
 
 bool passwd_verify(

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Numbers in network byte order, and bytes that are all zero. Used by auth, edge and session.
+// Numbers in network byte order, and secrets compared. Used by auth, edge and session.
 #pragma once
 
 #include <stdbool.h>
@@ -30,4 +30,14 @@ static inline bool bytes_zero(const uint8_t *p, size_t len) {
 	for (size_t i = 0; i < len; i++)
 		any |= p[i];
 	return any == 0;
+}
+
+// Looks at every byte wherever they differ: fit for secrets.
+static inline bool bytes_same(const void *a, const void *b, size_t len) {
+	const uint8_t *left = a, *right = b;
+	uint8_t diff = 0;
+
+	for (size_t i = 0; i < len; i++)
+		diff |= left[i] ^ right[i];
+	return diff == 0;
 }
