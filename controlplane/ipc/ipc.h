@@ -64,3 +64,8 @@ bool ipc_user_settings_ok(const struct ipc_user_settings *settings);
 bool ipc_user_settings_empty(const struct ipc_user_settings *settings);
 // Can the record be sent as it stands? Kind, strings and families.
 bool ipc_acct_ok(const struct ipc_acct *acct);
+// Strings, numbers and the prefix are what they should be; not whether names are fit for scripts.
+bool ipc_script_facts_ok(const struct ipc_script_facts *facts);
+
+// Why a session ended, in a word for logs and scripts: "idle". Any number is fine.
+const char *ipc_end_name(uint32_t end);

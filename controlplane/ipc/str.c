@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Checks of strings, settings and records in messages. Called by every handler before it uses one.
+// Checks of strings, settings and records in messages, called by every handler before it uses one;
+// and words for what they hold.
 #include "dataplane/abi/addr.h"
 #include "ipc.h"
 
@@ -64,4 +65,35 @@ bool ipc_acct_ok(const struct ipc_acct *acct) {
 		acct->username[0] != '\0' && ipc_str_ok(acct->agent, sizeof(acct->agent)) &&
 		(abi_addr_none(&acct->inner4) || abi_addr_is4(&acct->inner4)) &&
 		!abi_addr_is4(&acct->inner6);
+}
+
+bool ipc_script_facts_ok(const struct ipc_script_facts *facts) {
+	return facts->id && facts->session < ABI_SESSIONS_MAX && facts->end < ABI_END_MAX &&
+		facts->inner6_prefix <= 128 && ipc_str_ok(facts->user, sizeof(facts->user)) &&
+		facts->user[0] != '\0' && ipc_str_ok(facts->groups, sizeof(facts->groups)) &&
+		ipc_str_ok(facts->group, sizeof(facts->group)) &&
+		ipc_str_ok(facts->server_name, sizeof(facts->server_name)) &&
+		ipc_str_ok(facts->hostname, sizeof(facts->hostname)) &&
+		ipc_str_ok(facts->agent, sizeof(facts->agent)) &&
+		ipc_str_ok(facts->device_type, sizeof(facts->device_type)) &&
+		ipc_str_ok(facts->device_platform, sizeof(facts->device_platform));
+}
+
+const char *ipc_end_name(uint32_t end) {
+	static const char *const names[] = {
+		[ABI_END_UNSPECIFIED] = "unspecified",
+		[ABI_END_USER] = "user",
+		[ABI_END_SERVER] = "server",
+		[ABI_END_IDLE] = "idle",
+		[ABI_END_DPD] = "dpd",
+		[ABI_END_ERROR] = "error",
+		[ABI_END_SESSION_TIMEOUT] = "session-timeout",
+		[ABI_END_TEMPORARY] = "temporary",
+		[ABI_END_REPLACED] = "replaced",
+		[ABI_END_SEQ_EXHAUSTED] = "keys-exhausted",
+		[ABI_END_DISPLACED] = "displaced",
+	};
+	_Static_assert(sizeof(names) / sizeof(names[0]) == ABI_END_MAX, "each end has a name");
+
+	return end < ABI_END_MAX ? names[end] : "unknown";
 }

@@ -245,30 +245,13 @@ static const char *device_of(const struct cfg *cfg) {
 	return "";
 }
 
-static const char *end_name(uint32_t end) {
-	static const char *const names[ABI_END_MAX] = {
-		[ABI_END_UNSPECIFIED] = "unspecified",
-		[ABI_END_USER] = "user",
-		[ABI_END_SERVER] = "server",
-		[ABI_END_IDLE] = "idle",
-		[ABI_END_DPD] = "dpd",
-		[ABI_END_ERROR] = "error",
-		[ABI_END_SESSION_TIMEOUT] = "session-timeout",
-		[ABI_END_TEMPORARY] = "temporary",
-		[ABI_END_REPLACED] = "replaced",
-		[ABI_END_SEQ_EXHAUSTED] = "keys-exhausted",
-	};
-
-	return end < ABI_END_MAX && names[end] ? names[end] : "unspecified";
-}
-
 static void put_end(struct maker *maker, const struct ipc_script_facts *facts) {
 	put(maker, "STATS_BYTES_IN", "%llu", (unsigned long long)facts->rx_bytes);
 	put(maker, "STATS_BYTES_OUT", "%llu", (unsigned long long)facts->tx_bytes);
 	put(maker, "STATS_DURATION", "%llu", (unsigned long long)facts->duration);
 	put(maker, "PENSTOCK_STATS_PACKETS_IN", "%llu", (unsigned long long)facts->rx_packets);
 	put(maker, "PENSTOCK_STATS_PACKETS_OUT", "%llu", (unsigned long long)facts->tx_packets);
-	put(maker, "PENSTOCK_END", "%s", end_name(facts->end));
+	put(maker, "PENSTOCK_END", "%s", ipc_end_name(facts->end));
 }
 
 static void put_names(
@@ -286,16 +269,8 @@ static void put_names(
 }
 
 static bool facts_ok(const struct ipc_script_facts *facts) {
-	return ipc_str_ok(facts->user, sizeof(facts->user)) &&
-		ipc_str_ok(facts->groups, sizeof(facts->groups)) &&
-		ipc_str_ok(facts->group, sizeof(facts->group)) &&
-		ipc_str_ok(facts->server_name, sizeof(facts->server_name)) &&
-		ipc_str_ok(facts->hostname, sizeof(facts->hostname)) &&
-		ipc_str_ok(facts->agent, sizeof(facts->agent)) &&
-		ipc_str_ok(facts->device_type, sizeof(facts->device_type)) &&
-		ipc_str_ok(facts->device_platform, sizeof(facts->device_platform)) &&
-		script_name_ok(facts->user, strlen(facts->user)) && groups_ok(facts->groups) &&
-		groups_ok(facts->group) && facts->inner6_prefix <= 128 && facts->id != 0;
+	return ipc_script_facts_ok(facts) && script_name_ok(facts->user, strlen(facts->user)) &&
+		groups_ok(facts->groups) && groups_ok(facts->group);
 }
 
 int script_env_make(const struct cfg *cfg, enum ipc_script_event event,

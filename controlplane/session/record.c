@@ -103,22 +103,11 @@ bool record_lease_read(const void *data, size_t len, struct record_lease *out) {
 }
 
 bool record_script_read(const void *data, size_t len, struct record_script *out) {
-	const struct ipc_script_facts *facts = &out->facts;
-
 	if (len != sizeof(*out))
 		return false;
 	memcpy(out, data, sizeof(*out));
 	return out->magic == RECORD_SCRIPT_MAGIC && out->version == RECORD_SCRIPT_VERSION &&
-		out->size == sizeof(*out) && facts->id && facts->session < ABI_SESSIONS_MAX &&
-		facts->end < ABI_END_MAX && facts->inner6_prefix <= 128 &&
-		ipc_str_ok(facts->user, sizeof(facts->user)) && facts->user[0] &&
-		ipc_str_ok(facts->groups, sizeof(facts->groups)) &&
-		ipc_str_ok(facts->group, sizeof(facts->group)) &&
-		ipc_str_ok(facts->server_name, sizeof(facts->server_name)) &&
-		ipc_str_ok(facts->hostname, sizeof(facts->hostname)) &&
-		ipc_str_ok(facts->agent, sizeof(facts->agent)) &&
-		ipc_str_ok(facts->device_type, sizeof(facts->device_type)) &&
-		ipc_str_ok(facts->device_platform, sizeof(facts->device_platform));
+		out->size == sizeof(*out) && ipc_script_facts_ok(&out->facts);
 }
 
 void record_acct_init(struct record_acct *record) {

@@ -250,14 +250,6 @@ void session_uninstall(struct session_mgr *mgr, struct session *session, enum ab
 	dplane_command(mgr->dplane, &cmd, NULL, NULL);
 }
 
-static const char *end_name(enum abi_end reason) {
-	static const char *const name[ABI_END_MAX] = {"unspecified", "user", "server", "idle",
-		"dpd", "error", "session-timeout", "temporary", "replaced", "keys-exhausted",
-		"displaced"};
-
-	return reason < ABI_END_MAX ? name[reason] : "unknown";
-}
-
 static bool cookie_dies(enum abi_end reason) {
 	return reason == ABI_END_USER || reason == ABI_END_SERVER || reason == ABI_END_IDLE ||
 		reason == ABI_END_SESSION_TIMEOUT || reason == ABI_END_DISPLACED;
@@ -269,7 +261,7 @@ static void log_end(const struct session *session, enum abi_end reason) {
 	log_info("disconnect",
 		"session=%u.%u user=%s reason=%s duration=%llu rx_bytes=%llu tx_bytes=%llu",
 		session->sid.index, session->sid.generation, log_value(session->str[STR_USER]),
-		end_name(reason),
+		ipc_end_name(reason),
 		(unsigned long long)(now > session->connected ? now - session->connected : 0),
 		(unsigned long long)session->live.rx_bytes,
 		(unsigned long long)session->live.tx_bytes);
@@ -290,7 +282,7 @@ void session_ended(struct session_mgr *mgr, struct session *session, enum abi_en
 	session->disconnected = now;
 	session_state_set(mgr, session, SESSION_DISCONNECTED);
 	if (cookie_dies(reason)) {
-		session_delete(mgr, session, end_name(reason));
+		session_delete(mgr, session, ipc_end_name(reason));
 		return;
 	}
 	// A connection that lost its stream before has been counting since then.
@@ -326,7 +318,7 @@ static void displace(struct session_mgr *mgr, struct session *session) {
 		session_uninstall(mgr, session, ABI_END_DISPLACED);
 		session_ended(mgr, session, ABI_END_DISPLACED);
 	} else {
-		session_delete(mgr, session, end_name(ABI_END_DISPLACED));
+		session_delete(mgr, session, ipc_end_name(ABI_END_DISPLACED));
 	}
 }
 

@@ -86,6 +86,23 @@ static void test_connect(void **state) {
 	script_env_free(env);
 }
 
+// Each way to end has a word that a script can compare with.
+static void test_ends(void **state) {
+	struct ipc_script_facts facts = facts_of("ann");
+	char **env;
+
+	for (uint32_t end = 0; end < ABI_END_MAX; end++) {
+		facts.end = end;
+		assert_int_equal(script_env_make(&cfg, IPC_SCRIPT_DISCONNECT, &facts, &env), 0);
+		assert_non_null(value_of(env, "PENSTOCK_END"));
+		if (end != ABI_END_UNSPECIFIED)
+			assert_string_not_equal(value_of(env, "PENSTOCK_END"), "unspecified");
+		script_env_free(env);
+	}
+	facts.end = ABI_END_MAX;
+	assert_int_equal(script_env_make(&cfg, IPC_SCRIPT_DISCONNECT, &facts, &env), -EINVAL);
+}
+
 static void test_disconnect(void **state) {
 	struct ipc_script_facts facts = facts_of("ann");
 	char **env;
@@ -168,6 +185,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_disconnect),
+		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_labels),
 	};
