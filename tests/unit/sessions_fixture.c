@@ -142,6 +142,10 @@ void event(struct bench *bench, struct abi_evt evt) {
 	spin(bench);
 }
 
+void end_session(struct bench *bench, struct abi_sid sid, enum abi_end reason) {
+	event(bench, (struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = reason});
+}
+
 void dump_end(struct bench *bench) {
 	struct abi_cmd cmd = take_cmd(bench, ABI_CMD_DUMP);
 

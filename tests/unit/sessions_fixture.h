@@ -75,6 +75,8 @@ void no_cmd(struct bench *bench);
 void complete(struct bench *bench, const struct abi_cmd *cmd, int status);
 // The dataplane tells of something.
 void event(struct bench *bench, struct abi_evt evt);
+// The dataplane has ended the session.
+void end_session(struct bench *bench, struct abi_sid sid, enum abi_end reason);
 // Answers ABI_CMD_DUMP: no session at all.
 void dump_end(struct bench *bench);
 // What a dataplane that has this session says of it in a dump.

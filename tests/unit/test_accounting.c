@@ -59,10 +59,6 @@ static void done(struct bench *bench, const struct ipc_acct *acct, int status) {
 	assert_int_equal(accounting_done(bench->mgr, &msg), 0);
 }
 
-static void end(struct bench *bench, struct abi_sid sid, enum abi_end reason) {
-	event(bench, (struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = reason});
-}
-
 static void interim(struct bench *bench, struct abi_sid sid) {
 	bench->mgr->table[sid.index]->interim_due = session_now();
 	accounting_tick(bench->mgr);
@@ -93,7 +89,7 @@ static void test_life(void **state) {
 	done(bench, &update, 0);
 	bench->mgr->table[sid.index]->accounted -= 100;
 	carry(bench, sid, 11, UINT64_C(6) << 32);
-	end(bench, sid, ABI_END_USER);
+	end_session(bench, sid, ABI_END_USER);
 	struct ipc_acct stop = take(bench, IPC_ACCT_STOP);
 	assert_string_equal(stop.session_id, start.session_id);
 	assert_int_equal(stop.cause, 1);
@@ -117,7 +113,7 @@ static void test_nothing(void **state) {
 	bench->cfg.radius.accounting = false;
 	struct abi_sid sid = connected(bench, 2, "bob");
 	none(bench);
-	end(bench, sid, ABI_END_USER);
+	end_session(bench, sid, ABI_END_USER);
 	none(bench);
 }
 
@@ -135,7 +131,7 @@ static void test_causes(void **state) {
 		struct abi_sid sid = connected(bench, i + 1, "bob");
 		struct ipc_acct start = take(bench, IPC_ACCT_START);
 		done(bench, &start, 0);
-		end(bench, sid, cases[i].reason);
+		end_session(bench, sid, cases[i].reason);
 		struct ipc_acct stop = take(bench, IPC_ACCT_STOP);
 		assert_int_equal(stop.cause, cases[i].cause);
 		done(bench, &stop, 0);
@@ -165,14 +161,14 @@ static void test_reconnection(void **state) {
 	struct ipc_acct start = take(bench, IPC_ACCT_START);
 	done(bench, &start, 0);
 	carry(bench, sid, 1, 100);
-	end(bench, sid, ABI_END_DPD);
+	end_session(bench, sid, ABI_END_DPD);
 	interim(bench, sid);
 	none(bench); // nothing has changed
 	sid = connect_ok(bench, 3).sid;
 	stream_up(bench, sid);
 	none(bench);
 	carry(bench, sid, 1, 50);
-	end(bench, sid, ABI_END_DPD);
+	end_session(bench, sid, ABI_END_DPD);
 	struct session *session = bench->mgr->table[sid.index];
 	session->accounted -= 1000;
 	session->disconnected -= 500;
@@ -203,7 +199,7 @@ static void test_order(void **state) {
 	interim(bench, sid);
 	none(bench);
 	assert_int_equal(accounting_waiting(bench->mgr), 2); // the one that is on its way stays
-	end(bench, sid, ABI_END_USER);
+	end_session(bench, sid, ABI_END_USER);
 	assert_int_equal(accounting_waiting(bench->mgr), 2);
 	done(bench, &update, 0);
 	struct ipc_acct stop = take(bench, IPC_ACCT_STOP);
@@ -221,7 +217,7 @@ static void test_servers_away(void **state) {
 	done(bench, &start, -ETIMEDOUT);
 	accounting_tick(bench->mgr);
 	none(bench); // later
-	end(bench, sid, ABI_END_USER);
+	end_session(bench, sid, ABI_END_USER);
 	none(bench);
 	// Another one gets through: they are back.
 	struct abi_sid other = connected(bench, 6, "ann");
@@ -273,7 +269,7 @@ static void test_restart(void **state) {
 	struct ipc_acct update = take(bench, IPC_ACCT_INTERIM);
 	assert_string_equal(update.session_id, start.session_id);
 	assert_int_equal(update.rx_bytes, 500);
-	end(bench, sid, ABI_END_USER);
+	end_session(bench, sid, ABI_END_USER);
 	restart(bench, (struct abi_sid){0});
 	struct ipc_acct update_again = take(bench, IPC_ACCT_INTERIM);
 	assert_int_equal(update_again.rx_bytes, 500);

@@ -181,9 +181,7 @@ static void test_reload(void **state) {
 	user.settings.ipv4.bytes[3] = 3;
 	session_mgr_cfg(bench->mgr, &bench->cfg, text, sizeof(text));
 	assert_string_equal(text, "");
-	event(bench,
-		(struct abi_evt){
-			.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_TEMPORARY});
+	end_session(bench, sid, ABI_END_TEMPORARY);
 	after = connect_ok(bench, 1);
 	assert_int_equal(after.dpd, 78);
 	assert_memory_equal(&after.inner4, &before.inner4, sizeof(after.inner4));
@@ -210,10 +208,7 @@ static void test_address_given_away(void **state) {
 	session_mgr_cfg(bench->mgr, &bench->cfg, text, sizeof(text));
 	assert_int_equal(login(bench, 2, "ann", "", NULL), 0);
 	assert_int_equal(connect_status(bench, 2, "in use"), 503);
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END,
-			.sid = result.sid,
-			.reason = ABI_END_TEMPORARY});
+	end_session(bench, result.sid, ABI_END_TEMPORARY);
 	result = connect_ok(bench, 1);
 	expect4(&result, four(10, 9, 0, 2));
 	result = connect_ok(bench, 2);

@@ -37,10 +37,7 @@ static void test_reconnect_keeps_addresses(void **state) {
 	assert_int_equal(login_status(bench, 1, "ann"), 0);
 	first = connect_ok(bench, 1);
 	stream_up(bench, first.sid);
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END,
-			.sid = first.sid,
-			.reason = ABI_END_TEMPORARY});
+	end_session(bench, first.sid, ABI_END_TEMPORARY);
 	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
 	second = connect_ok(bench, 1);
 	assert_memory_equal(&first.inner4, &second.inner4, sizeof(first.inner4));
@@ -65,8 +62,7 @@ static void test_replace(void **state) {
 	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
 	assert_int_equal(cmd.sid.index, old.index);
 	// What is said of the old one now means nothing.
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = old, .reason = ABI_END_USER});
+	end_session(bench, old, ABI_END_USER);
 	complete(bench, &cmd, 0);
 	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
 	assert_int_equal(state_of(bench, 1), SESSION_CONNECTED);

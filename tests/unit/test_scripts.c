@@ -55,11 +55,6 @@ static struct abi_sid let_in(struct bench *bench, const struct ipc_script_run *r
 	return cmd.sid;
 }
 
-static void session_lost(struct bench *bench, struct abi_sid sid) {
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_DPD});
-}
-
 static void restart(struct bench *bench) {
 	session_mgr_free(bench->mgr);
 	bench->mgr = NULL;
@@ -83,7 +78,7 @@ static void test_connect_waits(void **state) {
 	up = asked(bench);
 	assert_string_equal(up.facts.user, "ann");
 	sid = let_in(bench, &up);
-	session_lost(bench, sid);
+	end_session(bench, sid, ABI_END_DPD);
 	down = take_run(bench, IPC_SCRIPT_DISCONNECT);
 	assert_true(down.facts.id == up.facts.id);
 	assert_int_equal(down.facts.end, ABI_END_DPD);
@@ -118,7 +113,7 @@ static void test_not_required(void **state) {
 	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
 	complete(bench, &cmd, 0);
 	sid = take_sent(bench, IPC_CONNECT_RESULT)->result.sid;
-	session_lost(bench, sid);
+	end_session(bench, sid, ABI_END_DPD);
 	nothing_due(bench);
 }
 
@@ -182,7 +177,7 @@ static void test_session_restarts(void **state) {
 	event(bench, (struct abi_evt){.type = ABI_EVT_DUMP_END});
 	complete(bench, &dump, 0);
 	assert_int_equal(bench->nb_sent, 0);
-	session_lost(bench, sid);
+	end_session(bench, sid, ABI_END_DPD);
 	down = take_run(bench, IPC_SCRIPT_DISCONNECT);
 	assert_true(down.facts.id == up.facts.id);
 	restart(bench);
@@ -218,7 +213,7 @@ static void test_script_process_restarts(void **state) {
 	scripts_peer_up(bench->mgr);
 	assert_true(take_run(bench, IPC_SCRIPT_CONNECT).facts.id == up.facts.id);
 	sid = let_in(bench, &up);
-	session_lost(bench, sid);
+	end_session(bench, sid, ABI_END_DPD);
 	down = take_run(bench, IPC_SCRIPT_DISCONNECT);
 	scripts_peer_down(bench->mgr);
 	scripts_peer_up(bench->mgr);
@@ -262,7 +257,7 @@ static void test_due_is_bounded(void **state) {
 	assert_int_equal(login_status(bench, 1, "ann"), 0);
 	for (unsigned i = 0; i < SCRIPTS_DUE_OF_SESSION; i++) {
 		up = asked(bench);
-		session_lost(bench, let_in(bench, &up));
+		end_session(bench, let_in(bench, &up), ABI_END_DPD);
 		down = take_run(bench, IPC_SCRIPT_DISCONNECT);
 	}
 	msg = connect_msg(bench, 1);

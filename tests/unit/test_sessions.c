@@ -12,8 +12,7 @@ static void test_bye_kills_cookie(void **state) {
 	struct bench *bench = *state;
 	struct abi_sid sid = connected(bench, 1, "ann");
 
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_USER});
+	end_session(bench, sid, ABI_END_USER);
 	assert_int_equal(state_of(bench, 1), 0);
 	assert_int_equal(connect_status(bench, 1, NULL), 401);
 }
@@ -39,8 +38,7 @@ static void test_cookie_timeout(void **state) {
 	uint64_t before = session_now();
 
 	sid = connected(bench, 1, "ann");
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_DPD});
+	end_session(bench, sid, ABI_END_DPD);
 	assert_in_range(bench->mgr->table[sid.index]->due, before + 300, session_now() + 300);
 	// The time comes: the tick takes it out.
 	session_timer_set(bench->mgr, bench->mgr->table[sid.index], TIMER_EXPIRY, before);
@@ -303,11 +301,6 @@ static struct abi_sid connect_counting(struct bench *bench) {
 	return cmd.sid;
 }
 
-static void session_lost(struct bench *bench, struct abi_sid sid) {
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_DPD});
-}
-
 static void test_usage_over_reconnections(void **state) {
 	struct bench *bench = *state;
 	struct abi_sid sid = connected(bench, 1, "ann");
@@ -319,7 +312,7 @@ static void test_usage_over_reconnections(void **state) {
 	// The dataplane ends it: the generation is gone, the numbers are still there.
 	carried(bench, sid, 11, 1100);
 	carried(bench, (struct abi_sid){sid.index, 0}, 11, 1100);
-	session_lost(bench, sid);
+	end_session(bench, sid, ABI_END_DPD);
 	check_total(bench, sid.index, 11, 1100);
 	sid = connect_counting(bench);
 	check_total(bench, sid.index, 11, 1100);
@@ -350,7 +343,7 @@ static void test_usage_over_restarts(void **state) {
 	struct abi_cmd dump;
 
 	carried(bench, sid, 10, 1000);
-	session_lost(bench, sid);
+	end_session(bench, sid, ABI_END_DPD);
 	sid = connect_counting(bench);
 	carried(bench, sid, 3, 300);
 	restart_manager(bench);
@@ -401,13 +394,11 @@ static void test_drain(void **state) {
 
 	session_maintenance(bench->mgr, &msg);
 	assert_int_equal(login_status(bench, 2, "bob"), -ESHUTDOWN);
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_DPD});
+	end_session(bench, sid, ABI_END_DPD);
 	tick(bench);
 	assert_int_equal(bench->nb_sent, 0); // its cookie is good
 	sid = connect_ok(bench, 1).sid;
-	event(bench,
-		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_USER});
+	end_session(bench, sid, ABI_END_USER);
 	tick(bench);
 	assert_int_equal(take_sent(bench, IPC_DRAINED)->role, IPC_SUPERVISOR);
 	tick(bench);
