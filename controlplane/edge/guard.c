@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "conn.h"
-#include "controlplane/proc/bans.h"
+#include "controlplane/ipc/ban.h"
 #include "controlplane/proc/clock.h"
 
 #define FLUSH_MS 100
@@ -108,20 +108,13 @@ void edge_guard_fruitless(struct child *child, const struct abi_addr *remote) {
 
 // 1: one more is banned, 0: not, or -EPROTO.
 static int ban_take(struct edge_guard *guard, const struct ipc_ban *ban, uint64_t now_s) {
-	struct ban_info info = {
-		.addr = ban->addr,
-		.prefix_len = ban->prefix_len,
-		.wrong_passwords = ban->wrong_passwords,
-		.connections = ban->connections,
-		.since_s = ban->since_s,
-		.until_s = ban->until_s,
-	};
+	struct ban_info info;
 
-	if (ban->prefix_len != 128 && ban->prefix_len != 64)
+	if (!ipc_ban_read(ban, &info))
 		return -EPROTO;
-	if (ban->until_s != 0)
+	if (info.until_s != 0)
 		return bans_put(guard->bans, &info, now_s) == 0;
-	bans_lift_one(guard->bans, &ban->addr, ban->prefix_len, now_s);
+	bans_lift_one(guard->bans, &info.addr, info.prefix_len, now_s);
 	return 0;
 }
 
@@ -160,14 +153,7 @@ static void piece_send(struct piece *piece) {
 static int piece_add(const struct ban_info *info, void *arg) {
 	struct piece *piece = arg;
 
-	piece->msg.bans[piece->msg.nb_bans++] = (struct ipc_ban){
-		.addr = info->addr,
-		.since_s = info->since_s,
-		.until_s = info->until_s,
-		.wrong_passwords = info->wrong_passwords,
-		.connections = info->connections,
-		.prefix_len = info->prefix_len,
-	};
+	piece->msg.bans[piece->msg.nb_bans++] = ipc_ban_of(info, false);
 	if (piece->msg.nb_bans == IPC_BANS_MAX)
 		piece_send(piece);
 	return 0;

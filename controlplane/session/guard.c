@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "controlplane/ipc/addr.h"
+#include "controlplane/ipc/ban.h"
 #include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 
@@ -26,17 +27,6 @@ struct guard {
 static void broadcast(struct guard *guard, struct ipc_bans *msg) {
 	for (unsigned i = 0; i < ABI_EDGES_MAX; i++)
 		guard->hooks.send(IPC_EDGE, i, IPC_BANS, &msg->hdr, sizeof(*msg), guard->hooks.arg);
-}
-
-static struct ipc_ban ban_of(const struct ban_info *info, bool lifted) {
-	return (struct ipc_ban){
-		.addr = info->addr,
-		.since_s = info->since_s,
-		.until_s = lifted ? 0 : info->until_s,
-		.wrong_passwords = info->wrong_passwords,
-		.connections = info->connections,
-		.prefix_len = info->prefix_len,
-	};
 }
 
 static void ban_log(const struct guard *guard, const struct ban_info *info, bool lifted) {
@@ -56,7 +46,7 @@ static void ban_log(const struct guard *guard, const struct ban_info *info, bool
 
 static void on_changed(const struct ban_info *info, bool lifted, void *arg) {
 	struct guard *guard = arg;
-	struct ipc_bans msg = {.nb_bans = 1, .bans[0] = ban_of(info, lifted)};
+	struct ipc_bans msg = {.nb_bans = 1, .bans[0] = ipc_ban_of(info, lifted)};
 
 	ban_log(guard, info, lifted);
 	broadcast(guard, &msg);
@@ -111,7 +101,7 @@ static void piece_send(struct piece *piece) {
 static int piece_add(const struct ban_info *info, void *arg) {
 	struct piece *piece = arg;
 
-	piece->msg.bans[piece->msg.nb_bans++] = ban_of(info, false);
+	piece->msg.bans[piece->msg.nb_bans++] = ipc_ban_of(info, false);
 	if (piece->msg.nb_bans == IPC_BANS_MAX)
 		piece_send(piece);
 	return 0;
@@ -153,17 +143,11 @@ int guard_contacts(struct guard *guard, const struct ipc_contacts *msg) {
 
 // Nothing an edge says bans anybody for longer than a ban takes.
 static int ban_take(struct guard *guard, const struct ipc_ban *ban, uint64_t now_s) {
-	struct ban_info info = {
-		.addr = ban->addr,
-		.prefix_len = ban->prefix_len,
-		.wrong_passwords = ban->wrong_passwords,
-		.connections = ban->connections,
-		.since_s = ban->since_s,
-		.until_s = ban->since_s + guard->ban_time_s,
-	};
+	struct ban_info info;
 
-	if (ban->since_s > now_s || (ban->prefix_len != 128 && ban->prefix_len != 64))
+	if (!ipc_ban_read(ban, &info) || info.since_s > now_s)
 		return -EPROTO;
+	info.until_s = info.since_s + guard->ban_time_s;
 	bans_put(guard->bans, &info, now_s);
 	return 0;
 }

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <lmdb.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include <unistd.h>
 
 #include "controlplane/proc/log.h"
+#include "controlplane/session/lmdb_status.h"
 
 #define FORMAT "penstock otp 1"
 #define MAP_BYTES ((size_t)128 << 20) // about a million tokens
@@ -44,14 +44,6 @@ struct otp_store {
 	struct ipc_otp_ask waiting[WAITING_MAX];
 	struct ipc_otp_answer answers[WAITING_MAX];
 };
-
-static int status_of(int rc) {
-	if (rc == 0)
-		return 0;
-	if (rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT || rc == EFBIG)
-		return -ENOSPC;
-	return rc == EROFS || rc == EACCES || rc == EPERM ? -EROFS : -EIO;
-}
 
 // --- opening ---
 
@@ -208,13 +200,13 @@ static int decide_all(struct otp_store *store) {
 		return -EIO;
 	rc = mdb_txn_begin(store->env, NULL, 0, &txn);
 	if (rc != 0)
-		return status_of(rc);
+		return lmdb_status(rc);
 	for (unsigned i = 0; i < store->nb_waiting && rc == 0; i++)
 		rc = decide(store, txn, &store->waiting[i], &store->answers[i]);
 	if (rc == 0)
-		return status_of(mdb_txn_commit(txn));
+		return lmdb_status(mdb_txn_commit(txn));
 	mdb_txn_abort(txn);
-	return status_of(rc);
+	return lmdb_status(rc);
 }
 
 static void on_commit(evutil_socket_t fd, short what, void *arg) {

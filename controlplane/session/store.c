@@ -5,7 +5,6 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 
 #include "controlplane/proc/bytes.h"
 #include "controlplane/proc/log.h"
+#include "controlplane/session/lmdb_status.h"
 
 #define FORMAT_MAGIC 0x4b545350u
 #define GENERATION_BLOCK 65536u
@@ -75,14 +75,6 @@ struct store {
 	bool has_key;
 	uint8_t seal_key[32];
 };
-
-static int status_of(int rc) {
-	if (rc == 0)
-		return 0;
-	if (rc == MDB_MAP_FULL || rc == ENOSPC || rc == EDQUOT || rc == EFBIG)
-		return -ENOSPC;
-	return rc == EROFS || rc == EACCES || rc == EPERM ? -EROFS : -EIO;
-}
 
 // --- opening ---
 
@@ -265,11 +257,11 @@ static int load_table(
 	int rc = mdb_cursor_open(txn, table, &cursor), bad = 0;
 
 	if (rc)
-		return status_of(rc);
+		return lmdb_status(rc);
 	while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0)
 		bad += !each(&value, arg);
 	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND ? bad : status_of(rc);
+	return rc == MDB_NOTFOUND ? bad : lmdb_status(rc);
 }
 
 struct load {
@@ -305,7 +297,7 @@ int store_load(struct store *store, void (*session)(const struct record_session 
 	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), bad, bad_leases;
 
 	if (rc)
-		return status_of(rc);
+		return lmdb_status(rc);
 	bad_leases = load_table(txn, store->leases, load_lease, &load);
 	bad = load_table(txn, store->sessions, load_session, &load);
 	mdb_txn_abort(txn);
@@ -338,7 +330,7 @@ int store_scripts_load(struct store *store,
 	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn), bad;
 
 	if (rc)
-		return status_of(rc);
+		return lmdb_status(rc);
 	bad = load_table(txn, store->scripts, load_script, &load);
 	mdb_txn_abort(txn);
 	if (bad > 0)
@@ -374,7 +366,7 @@ static int load_acct(struct store *store, MDB_txn *txn,
 	int rc = mdb_cursor_open(txn, store->acct, &cursor), bad = 0;
 
 	if (rc)
-		return status_of(rc);
+		return lmdb_status(rc);
 	while ((rc = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
 		if (key.mv_size == 8 && record_acct_read(value.mv_data, value.mv_size, &record) &&
 			record.acct.hdr.req == bytes_get(key.mv_data, 8)) {
@@ -387,7 +379,7 @@ static int load_acct(struct store *store, MDB_txn *txn,
 			break;
 	}
 	mdb_cursor_close(cursor);
-	return rc == MDB_NOTFOUND ? bad : status_of(rc);
+	return rc == MDB_NOTFOUND ? bad : lmdb_status(rc);
 }
 
 int store_acct_load(
@@ -396,7 +388,7 @@ int store_acct_load(
 	int rc = mdb_txn_begin(store->env, NULL, 0, &txn), bad;
 
 	if (rc)
-		return status_of(rc);
+		return lmdb_status(rc);
 	bad = load_acct(store, txn, each, arg);
 	if (bad <= 0) {
 		mdb_txn_abort(txn);
@@ -404,7 +396,7 @@ int store_acct_load(
 	}
 	log_error("store_bad_records", "accounting=%d", bad);
 	rc = mdb_txn_commit(txn);
-	return rc ? status_of(rc) : bad;
+	return rc ? lmdb_status(rc) : bad;
 }
 
 // --- changing ---
@@ -612,10 +604,10 @@ static void commit_singly(struct store *store, struct op **ops, size_t nb) {
 
 	for (size_t i = 0; i < nb; i++) {
 		if (is_delete(ops[i])) {
-			ops[i]->status = status_of(commit_delete(store, &ops[i]));
+			ops[i]->status = lmdb_status(commit_delete(store, &ops[i]));
 			continue;
 		}
-		ops[i]->status = full ? -ENOSPC : status_of(commit_range(store, &ops[i], 1));
+		ops[i]->status = full ? -ENOSPC : lmdb_status(commit_range(store, &ops[i], 1));
 		full = full || ops[i]->status == -ENOSPC;
 	}
 }
