@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "caps.h"
 #include "log.h"
 
 #define FALLBACK_ID 61184u // plus the role: systemd's range for dynamic users
@@ -158,42 +159,12 @@ static const cap_value_t script_caps[] = {
 };
 #define SCRIPT_CAPS (sizeof(script_caps) / sizeof(script_caps[0]))
 
-static bool is_script_cap(cap_value_t cap) {
-	for (unsigned i = 0; i < SCRIPT_CAPS; i++)
-		if (script_caps[i] == cap)
-			return true;
-	return false;
-}
-
-static int keep_script_caps(void) {
-	cap_t have = cap_get_proc(), want = cap_init();
-	int status = have == NULL || want == NULL ? -ENOMEM : 0;
-	for (int cap = 0; status == 0 && prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (!is_script_cap(cap) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
-			status = -errno;
-	for (unsigned i = 0; status == 0 && i < SCRIPT_CAPS; i++) {
-		cap_flag_value_t held = CAP_CLEAR;
-		if (cap_get_flag(have, script_caps[i], CAP_PERMITTED, &held) < 0)
-			status = -errno;
-		if (status < 0 || held != CAP_SET)
-			continue;
-		if (cap_set_flag(want, CAP_PERMITTED, 1, &script_caps[i], CAP_SET) < 0 ||
-			cap_set_flag(want, CAP_EFFECTIVE, 1, &script_caps[i], CAP_SET) < 0)
-			status = -errno;
-	}
-	if (status == 0 && cap_set_proc(want) < 0)
-		status = -errno;
-	cap_free(have);
-	cap_free(want);
-	return status;
-}
-
 static int drop_for_scripts(uint32_t nofile) {
 	int status = set_limit(RLIMIT_CORE, 0);
 	if (status == 0)
 		status = set_limit(RLIMIT_NOFILE, nofile);
 	if (status == 0)
-		status = keep_script_caps();
+		status = caps_keep(script_caps, SCRIPT_CAPS);
 	if (status == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		status = -errno;
 	return status;
