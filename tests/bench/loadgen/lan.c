@@ -19,7 +19,6 @@
 static int fd;
 static uint8_t *in; // MESSAGES of MESSAGE_BYTES
 static uint8_t out[LG_GSO_BYTES];
-static bool no_gso; // the kernel or device has none: one system call a packet
 
 static struct echoes {
 	struct mmsghdr msgs[ECHOES];
@@ -119,40 +118,6 @@ void lg_lan_read(void) {
 	echoes_flush();
 }
 
-static bool send_segments(const struct sockaddr_in *to, size_t len, uint16_t segment) {
-	uint8_t control[CMSG_SPACE(sizeof(segment))] = {0};
-	struct iovec iov = {out, len};
-	struct msghdr msg = {.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_name = (void *)(uintptr_t)to,
-		.msg_namelen = sizeof(*to)};
-
-	if (len > segment && !no_gso) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = IPPROTO_UDP;
-		c->cmsg_type = UDP_SEGMENT;
-		c->cmsg_len = CMSG_LEN(sizeof(segment));
-		memcpy(CMSG_DATA(c), &segment, sizeof(segment));
-		if (sendmsg(fd, &msg, 0) >= 0)
-			return true;
-		if (errno != EIO && errno != EINVAL && errno != EOPNOTSUPP)
-			return false;
-		no_gso = true;
-	}
-	msg.msg_control = NULL;
-	msg.msg_controllen = 0;
-	for (size_t at = 0; at < len; at += segment) {
-		iov = (struct iovec){out + at, segment};
-		if (sendmsg(fd, &msg, 0) < 0)
-			return at > 0;
-	}
-	return true;
-}
-
 unsigned lg_lan_send(struct lg_client *client, unsigned n, uint64_t now) {
 	struct sockaddr_in to = {
 		.sin_family = AF_INET, .sin_addr = client->inner, .sin_port = htons(LG_INNER_PORT)};
@@ -168,7 +133,7 @@ unsigned lg_lan_send(struct lg_client *client, unsigned n, uint64_t now) {
 
 		memcpy(out + (size_t)i * segment, &payload, sizeof(payload));
 	}
-	if (send_segments(&to, (size_t)n * segment, segment))
+	if (lg_udp_send(fd, &to, out, (size_t)n * segment, segment))
 		return n;
 	client->down.next -= n;
 	return 0;

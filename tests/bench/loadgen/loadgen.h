@@ -159,6 +159,9 @@ void lg_stamp_socket(int fd);
 uint64_t lg_stamp(struct msghdr *msg, uint64_t now);
 // Bytes of each datagram in a message that UDP_GRO put together; 0: it is one.
 size_t lg_gro_segment(struct msghdr *msg);
+// Sends `len` bytes, at most LG_GSO_SEGMENTS datagrams of `segment` bytes each, by UDP GSO where kernel
+// and device have it. To `to`, or the peer of the socket (NULL). False: nothing was sent.
+bool lg_udp_send(int fd, const struct sockaddr_in *to, uint8_t *data, size_t len, uint16_t segment);
 int lg_socket_in(const char *netns, int family, int type); // dies when it cannot
 json_t *lg_sample(void); // what the sample command says, or null
 struct lg_cpu {

@@ -4,7 +4,6 @@
 #include "loadgen.h"
 
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,7 +20,6 @@ static uint8_t *udp_in; // MESSAGES of MESSAGE_BYTES
 static uint8_t *tcp_in; // a rest, then LG_IN_BYTES
 static uint8_t udp_out[LG_GSO_BYTES];
 static uint8_t plain[8 + LG_SIZE_MAX + CONTROL_MAX]; // the text of the record that is made
-static bool no_gso;
 
 void lg_tunnel_init(void) {
 	udp_in = malloc((size_t)MESSAGES * MESSAGE_BYTES);
@@ -59,41 +57,6 @@ static size_t tls_record(struct lg_client *client, uint8_t *dst, uint16_t len) {
 
 // --- Sending
 
-static bool udp_send(struct lg_client *client, size_t len, uint16_t segment) {
-	uint8_t control[CMSG_SPACE(sizeof(segment))] = {0};
-	struct iovec iov = {udp_out, len};
-	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (len > segment && !no_gso) {
-		struct cmsghdr *c;
-
-		msg.msg_control = control;
-		msg.msg_controllen = sizeof(control);
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = IPPROTO_UDP;
-		c->cmsg_type = UDP_SEGMENT;
-		c->cmsg_len = CMSG_LEN(sizeof(segment));
-		memcpy(CMSG_DATA(c), &segment, sizeof(segment));
-		if (sendmsg(client->udp, &msg, 0) >= 0)
-			return true;
-		if (errno != EIO && errno != EINVAL && errno != EOPNOTSUPP)
-			return false;
-		no_gso = true;
-		lg_log("no UDP GSO here: %s", strerror(errno));
-	}
-	{
-		struct mmsghdr msgs[LG_GSO_SEGMENTS] = {0};
-		struct iovec iovs[LG_GSO_SEGMENTS];
-		unsigned n = 0;
-
-		for (size_t at = 0; at < len; at += segment, n++) {
-			iovs[n] = (struct iovec){udp_out + at, segment};
-			msgs[n].msg_hdr = (struct msghdr){.msg_iov = &iovs[n], .msg_iovlen = 1};
-		}
-		return sendmmsg(client->udp, msgs, n, 0) > 0;
-	}
-}
-
 int lg_tunnel_flush(struct lg_client *client) {
 	while (client->out_sent < client->out_len) {
 		ssize_t n = send(client->tcp, client->out + client->out_sent,
@@ -127,7 +90,7 @@ static unsigned dtls_send(struct lg_client *client, unsigned kind, unsigned n, u
 		lg_packet_fill(client, kind, now, plain + 1);
 		len += dtls_record(client, udp_out + len, (uint16_t)(1 + lg_opt.size));
 	}
-	return udp_send(client, len, record) ? n : 0;
+	return lg_udp_send(client->udp, NULL, udp_out, len, record) ? n : 0;
 }
 
 static unsigned tls_send(struct lg_client *client, unsigned kind, unsigned n, uint64_t now) {
@@ -173,7 +136,7 @@ void lg_tunnel_frame(
 		plain[0] = type;
 		memcpy(plain + 1, payload, len);
 		len = dtls_record(client, udp_out, (uint16_t)(1 + len));
-		udp_send(client, len, (uint16_t)len);
+		lg_udp_send(client->udp, NULL, udp_out, len, (uint16_t)len);
 		return;
 	}
 	if (client->out == NULL)

@@ -45,6 +45,50 @@ void lg_die(const char *format, ...) {
 	exit(1);
 }
 
+// True: sent, or failed for another reason than that there is no GSO (*lost).
+static bool gso_send(int fd, struct msghdr *msg, uint16_t segment, bool *lost) {
+	uint8_t control[CMSG_SPACE(sizeof(segment))] = {0};
+	struct cmsghdr *c;
+
+	msg->msg_control = control;
+	msg->msg_controllen = sizeof(control);
+	c = CMSG_FIRSTHDR(msg);
+	c->cmsg_level = IPPROTO_UDP;
+	c->cmsg_type = UDP_SEGMENT;
+	c->cmsg_len = CMSG_LEN(sizeof(segment));
+	memcpy(CMSG_DATA(c), &segment, sizeof(segment));
+	*lost = sendmsg(fd, msg, 0) < 0;
+	msg->msg_control = NULL;
+	msg->msg_controllen = 0;
+	return !*lost || (errno != EIO && errno != EINVAL && errno != EOPNOTSUPP);
+}
+
+bool lg_udp_send(
+	int fd, const struct sockaddr_in *to, uint8_t *data, size_t len, uint16_t segment) {
+	static bool no_gso;
+	struct iovec whole = {data, len}, iovs[LG_GSO_SEGMENTS];
+	struct msghdr msg = {.msg_iov = &whole,
+		.msg_iovlen = 1,
+		.msg_name = (void *)(uintptr_t)to,
+		.msg_namelen = to != NULL ? sizeof(*to) : 0};
+	struct mmsghdr msgs[LG_GSO_SEGMENTS] = {0};
+	unsigned n = 0;
+	bool lost;
+
+	if (len > segment && !no_gso) {
+		if (gso_send(fd, &msg, segment, &lost))
+			return !lost;
+		no_gso = true;
+		lg_log("no UDP GSO here: %s", strerror(errno));
+	}
+	for (size_t at = 0; at < len && n < LG_GSO_SEGMENTS; at += segment, n++) {
+		iovs[n] = (struct iovec){data + at, segment};
+		msgs[n].msg_hdr = msg;
+		msgs[n].msg_hdr.msg_iov = &iovs[n];
+	}
+	return sendmmsg(fd, msgs, n, 0) > 0;
+}
+
 static int netns_open(const char *name) {
 	char path[256];
 	int fd;
