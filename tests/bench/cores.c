@@ -139,14 +139,7 @@ static int measure(struct line *line) {
 			line->busy[w][line->n] = result.busy[w][i];
 	}
 	rounds_free(&result);
-	job.profile = true;
-	job.rounds = (program.rounds + 3) / 4;
-	ret = program_run(&program, &job, &result);
-	if (ret != 0)
-		return ret;
-	round_profile_add(&line->profile, &result);
-	rounds_free(&result);
-	return 0;
+	return program_profile(&program, job, &line->profile);
 }
 
 static const struct line *line_of(enum direction dir, uint16_t size, enum mode mode) {

@@ -143,15 +143,7 @@ static int measure(struct line *line) {
 	}
 	line->packets += result.packets;
 	rounds_free(&result);
-	job.bare = false;
-	job.profile = true;
-	job.rounds = (program.rounds + 3) / 4;
-	ret = run(&job, line, &result);
-	if (ret != 0)
-		return ret;
-	round_profile_add(&line->profile, &result);
-	rounds_free(&result);
-	return 0;
+	return program_profile(&program, job, &line->profile);
 }
 
 static double inner_bytes(const struct line *line) {

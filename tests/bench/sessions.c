@@ -92,21 +92,6 @@ static int verify(uint32_t n) {
 	return ret;
 }
 
-static int profile(struct line *line, uint32_t n) {
-	struct round_job job = job_of(line->dir, line->size, n);
-	struct round_result result;
-	int ret;
-
-	job.profile = true;
-	job.rounds = (program.rounds + 3) / 4;
-	ret = program_run(&program, &job, &result);
-	if (ret != 0)
-		return ret;
-	round_profile_add(&line->profile, &result);
-	rounds_free(&result);
-	return 0;
-}
-
 static int measure(struct line *line, uint32_t n) {
 	double *values[2] = {line->many, line->one};
 
@@ -121,7 +106,7 @@ static int measure(struct line *line, uint32_t n) {
 		rounds_free(&result);
 	}
 	line->n += program.rounds;
-	return profile(line, n);
+	return program_profile(&program, job_of(line->dir, line->size, n), &line->profile);
 }
 
 // What sessions are made of, and what is set aside for them at boot; not the clients' own side.

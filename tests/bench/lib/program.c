@@ -136,6 +136,22 @@ int program_run(
 	return -EIO;
 }
 
+int program_profile(
+	const struct program *program, struct round_job job, struct round_profile *profile) {
+	struct round_result result;
+	int ret;
+
+	job.bare = false;
+	job.profile = true;
+	job.rounds = (program->rounds + 3) / 4;
+	ret = program_run(program, &job, &result);
+	if (ret != 0)
+		return ret;
+	round_profile_add(profile, &result);
+	rounds_free(&result);
+	return 0;
+}
+
 double program_tsc_hz(void) {
 	return (double)rte_get_tsc_hz();
 }

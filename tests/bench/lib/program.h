@@ -34,6 +34,11 @@ int program_cpus(struct gateway_options *options, unsigned n);
 int program_run(
 	const struct program *program, const struct round_job *job, struct round_result *result);
 
+// A quarter of the rounds once more, with what each node of the graph takes, which costs time and so
+// has rounds of its own. Added to `profile`; as program_run().
+int program_profile(
+	const struct program *program, struct round_job job, struct round_profile *profile);
+
 // TSC cycles for each cycle of the core, measured; and the TSC's rate.
 double program_tsc_per_core(void);
 double program_tsc_hz(void);
