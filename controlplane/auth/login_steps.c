@@ -203,6 +203,26 @@ static void undecided(struct login *login) {
 	alternative_begin(login);
 }
 
+// The factor says who the user is. What has passed before has done so for the name at hand, so that
+// another one then would be a session of one user with the factors of two. False: refused.
+static bool user_take(struct login *login, const char *user) {
+	struct login_attempt *at = &login->at;
+	char *name = login->asked.username;
+	size_t len = strlen(user);
+
+	if (strcmp(name, user) == 0)
+		return true;
+	if (at->passed != 0 || len == 0 || len >= sizeof(login->asked.username) ||
+		!ipc_str_ok(user, len + 1)) {
+		at->why = at->passed != 0 ? "factors name different users" : "user name of no use";
+		return false;
+	}
+	log_debug("login", "user=%s canonical=%s", log_value(name), log_value(user));
+	memset(name, 0, sizeof(login->asked.username));
+	memcpy(name, user, len);
+	return true;
+}
+
 // What the outcome says may belong to the factor's state.
 static void outcome_copy(struct login_attempt *at, const struct factor_outcome *outcome) {
 	if (outcome->result == FACTOR_PASSED && outcome->groups != NULL)
@@ -226,7 +246,10 @@ void factor_done(struct login *login, const struct factor_outcome *outcome) {
 			outcome->label != NULL ? outcome->label : "Password:");
 		return;
 	}
-	outcome_copy(&login->at, outcome);
+	if (result == FACTOR_PASSED && outcome->user != NULL && !user_take(login, outcome->user))
+		result = FACTOR_FAILED;
+	else
+		outcome_copy(&login->at, outcome);
 	login_factor_end(login);
 	if (result == FACTOR_PASSED)
 		passed(login);

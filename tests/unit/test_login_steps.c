@@ -27,6 +27,7 @@ static struct cfg_alternative alternatives[2];
 static struct cfg cfg;
 static struct factor_outcome says[CFG_FACTOR_OIDC + 1]; // what each factor says
 static unsigned nb_steps[CFG_FACTOR_OIDC + 1];
+static char asked_of[CFG_FACTOR_OIDC + 1][IPC_USER_LEN]; // the user name that each was given
 
 // --- what login.c and login_session.c do ---
 
@@ -63,11 +64,13 @@ void report_wrong_password(struct child *child, const struct abi_addr *remote) {
 
 static void password_step(struct login *login, const struct factor_input *input, void **state) {
 	nb_steps[CFG_FACTOR_PASSWORD_FILE]++;
+	strcpy(asked_of[CFG_FACTOR_PASSWORD_FILE], input->login->username);
 	factor_done(login, &says[CFG_FACTOR_PASSWORD_FILE]);
 }
 
 static void otp_step(struct login *login, const struct factor_input *input, void **state) {
 	nb_steps[CFG_FACTOR_OTP]++;
+	strcpy(asked_of[CFG_FACTOR_OTP], input->login->username);
 	factor_done(login, &says[CFG_FACTOR_OTP]);
 }
 
@@ -89,17 +92,22 @@ static void set(
 		.factors = {first, second}, .nb_factors = second != 0 ? 2 : 1};
 }
 
-static enum came_to run(struct login *login, enum factor_result first, enum factor_result second) {
+static enum came_to begin(struct login *login) {
 	static struct logins logins;
 
 	came_to = NOTHING;
 	memset(nb_steps, 0, sizeof(nb_steps));
-	says[pw] = (struct factor_outcome){.result = first};
-	says[code] = (struct factor_outcome){.result = second};
+	memset(asked_of, 0, sizeof(asked_of));
 	*login = (struct login){.owner = &logins};
 	strcpy(login->asked.username, "ann");
 	login_attempt_begin(login);
 	return came_to;
+}
+
+static enum came_to run(struct login *login, enum factor_result first, enum factor_result second) {
+	says[pw] = (struct factor_outcome){.result = first};
+	says[code] = (struct factor_outcome){.result = second};
+	return begin(login);
 }
 
 static int setup(void **state) {
@@ -142,10 +150,60 @@ static void test_undecided(void **state) {
 	assert_int_equal(run(&login, FACTOR_FAILED, FACTOR_ERROR), ERROR);
 }
 
+// The first factor says who "ann" is: the next is asked for that user, who gets the session.
+static void test_user(void **state) {
+	struct login login;
+
+	cfg.auth.nb_alternatives = 1;
+	says[pw] = (struct factor_outcome){.result = FACTOR_PASSED, .user = "Ann.Lee"};
+	says[code] = (struct factor_outcome){.result = FACTOR_PASSED};
+	assert_int_equal(begin(&login), IN);
+	assert_string_equal(asked_of[pw], "ann");
+	assert_string_equal(asked_of[code], "Ann.Lee");
+	assert_string_equal(login.asked.username, "Ann.Lee");
+	// The same name again is no other one.
+	says[code].user = "Ann.Lee";
+	assert_int_equal(begin(&login), IN);
+	// What the code was right for is not what the password was right for.
+	says[code].user = "bob";
+	assert_int_equal(begin(&login), FIRST_FORM);
+	says[pw].user = NULL;
+	assert_int_equal(begin(&login), FIRST_FORM);
+	// The name of another alternative's factor that passed stays.
+	cfg.auth.nb_alternatives = 2;
+	says[pw].user = "Ann.Lee";
+	says[code] = (struct factor_outcome){.result = FACTOR_FAILED};
+	assert_int_equal(begin(&login), IN);
+	assert_string_equal(login.asked.username, "Ann.Lee");
+}
+
+// Names that no session can have.
+static void test_user_of_no_use(void **state) {
+	char longest[IPC_USER_LEN + 1];
+	struct login login;
+
+	set(&alternatives[0], pw, 0);
+	cfg.auth.nb_alternatives = 1;
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[IPC_USER_LEN] = '\0';
+	says[pw] = (struct factor_outcome){.result = FACTOR_PASSED, .user = longest};
+	assert_int_equal(begin(&login), FIRST_FORM);
+	longest[IPC_USER_LEN - 1] = '\0';
+	assert_int_equal(begin(&login), IN);
+	assert_string_equal(login.asked.username, longest);
+	says[pw].user = "";
+	assert_int_equal(begin(&login), FIRST_FORM);
+	says[pw].user = "a\nb";
+	assert_int_equal(begin(&login), FIRST_FORM);
+	assert_string_equal(login.asked.username, "ann");
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_two, setup),
 		cmocka_unit_test_setup(test_undecided, setup),
+		cmocka_unit_test_setup(test_user, setup),
+		cmocka_unit_test_setup(test_user_of_no_use, setup),
 	};
 
 	return cmocka_run_group_tests_name("login_steps", tests, NULL, NULL);
