@@ -18,28 +18,21 @@
 #define ROW(from, to, type, body, fds_min, fds_max) \
 	{ from, to, type, sizeof(struct body), fds_min, fds_max, #type }
 
+// What each child has to do with the supervisor, whatever its role.
+#define CHILDREN(row, ...) \
+	row(AUTH, __VA_ARGS__), row(EDGE, __VA_ARGS__), row(SESSION, __VA_ARGS__), \
+		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__)
+#define TO_CHILD(child, type, body, fds) ROW(SUP, child, type, body, fds, fds)
+#define FROM_CHILD(child, type, body) ROW(child, SUP, type, body, 0, 0)
+#define TO_CHILDREN(type, body, fds) CHILDREN(TO_CHILD, type, body, fds)
+#define FROM_CHILDREN(type, body) CHILDREN(FROM_CHILD, type, body)
+
 static const struct ipc_rule rules[] = {
 	// Every child: its configuration, its peers, when to begin and when to end.
-	ROW(SUP, AUTH, IPC_CONFIG, ipc_config, 1, 1),
-	ROW(SUP, EDGE, IPC_CONFIG, ipc_config, 1, 1),
-	ROW(SUP, SESSION, IPC_CONFIG, ipc_config, 1, 1),
-	ROW(SUP, RADIUS, IPC_CONFIG, ipc_config, 1, 1),
-	ROW(SUP, SCRIPT, IPC_CONFIG, ipc_config, 1, 1),
-	ROW(SUP, AUTH, IPC_PEER, ipc_peer, 1, 1),
-	ROW(SUP, EDGE, IPC_PEER, ipc_peer, 1, 1),
-	ROW(SUP, SESSION, IPC_PEER, ipc_peer, 1, 1),
-	ROW(SUP, RADIUS, IPC_PEER, ipc_peer, 1, 1),
-	ROW(SUP, SCRIPT, IPC_PEER, ipc_peer, 1, 1),
-	ROW(SUP, AUTH, IPC_START, ipc_empty, 0, 0),
-	ROW(SUP, EDGE, IPC_START, ipc_empty, 0, 0),
-	ROW(SUP, SESSION, IPC_START, ipc_empty, 0, 0),
-	ROW(SUP, RADIUS, IPC_START, ipc_empty, 0, 0),
-	ROW(SUP, SCRIPT, IPC_START, ipc_empty, 0, 0),
-	ROW(SUP, AUTH, IPC_STOP, ipc_empty, 0, 0),
-	ROW(SUP, EDGE, IPC_STOP, ipc_empty, 0, 0),
-	ROW(SUP, SESSION, IPC_STOP, ipc_empty, 0, 0),
-	ROW(SUP, RADIUS, IPC_STOP, ipc_empty, 0, 0),
-	ROW(SUP, SCRIPT, IPC_STOP, ipc_empty, 0, 0),
+	TO_CHILDREN(IPC_CONFIG, ipc_config, 1),
+	TO_CHILDREN(IPC_PEER, ipc_peer, 1),
+	TO_CHILDREN(IPC_START, ipc_empty, 0),
+	TO_CHILDREN(IPC_STOP, ipc_empty, 0),
 	// Descriptors that only root can make, each for the one role that needs it.
 	ROW(SUP, EDGE, IPC_LISTENER, ipc_listener, 1, 1),
 	ROW(SUP, EDGE, IPC_DATAPLANE, ipc_dataplane, DATAPLANE_EDGE_FDS, DATAPLANE_EDGE_FDS),
@@ -55,21 +48,9 @@ static const struct ipc_rule rules[] = {
 	ROW(SUP, EDGE, IPC_MAINTENANCE, ipc_maintenance, 0, 0),
 
 	// What children may ask of root. The supervisor checks again which file is whose.
-	ROW(AUTH, SUP, IPC_READY, ipc_empty, 0, 0),
-	ROW(EDGE, SUP, IPC_READY, ipc_empty, 0, 0),
-	ROW(SESSION, SUP, IPC_READY, ipc_empty, 0, 0),
-	ROW(RADIUS, SUP, IPC_READY, ipc_empty, 0, 0),
-	ROW(SCRIPT, SUP, IPC_READY, ipc_empty, 0, 0),
-	ROW(AUTH, SUP, IPC_RELOADED, ipc_status, 0, 0),
-	ROW(EDGE, SUP, IPC_RELOADED, ipc_status, 0, 0),
-	ROW(SESSION, SUP, IPC_RELOADED, ipc_status, 0, 0),
-	ROW(RADIUS, SUP, IPC_RELOADED, ipc_status, 0, 0),
-	ROW(SCRIPT, SUP, IPC_RELOADED, ipc_status, 0, 0),
-	ROW(AUTH, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
-	ROW(EDGE, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
-	ROW(SESSION, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
-	ROW(RADIUS, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
-	ROW(SCRIPT, SUP, IPC_OFFENDER, ipc_offender, 0, 0),
+	FROM_CHILDREN(IPC_READY, ipc_empty),
+	FROM_CHILDREN(IPC_RELOADED, ipc_status),
+	FROM_CHILDREN(IPC_OFFENDER, ipc_offender),
 	ROW(AUTH, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(SESSION, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(RADIUS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
