@@ -64,13 +64,13 @@ configure() {
 	sed "s|@DIR@|$dir|g" "$dir/in.json" >"$dir/penstock.json"
 }
 
-# The example configuration in docs/operations.md that says that this test runs it, as JSON with
+# The example configuration in docs/operations/ that says that this test runs it, as JSON with
 # the files in $dir.
 doc_example() { # doc_example TEST
 	{
 		echo '{'
 		awk -v mark="<!-- $1 runs this -->" '$0 == mark {on = 1; next}
-			on && /^    / {print; next} on && NF {exit}' "$top/docs/operations.md"
+			on && /^    / {print; next} on && NF {exit}' "$top"/docs/operations/*.md
 		echo '}'
 	} | sed "s|/etc/penstock|$dir|g"
 }

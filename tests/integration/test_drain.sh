@@ -58,14 +58,14 @@ client n
 client_wait n
 pass "undrain: new clients come in"
 
-# ---- behind haproxy, with the backend of docs/operations.md
+# ---- behind haproxy, with the backend of docs/operations/maintenance.md
 
 if command -v haproxy >/dev/null; then
 	{
 		printf '%s\n' 'global' "	stats socket $dir/haproxy.sock" 'defaults' \
 			'	timeout connect 5s' '	timeout client 1h' '	timeout server 1h' \
 			'frontend vpn' '	mode tcp' '	bind 192.0.2.2:8443' '	default_backend vpn'
-		sed -n '/^backend vpn$/,/^```$/p' "$top/docs/operations.md" | grep -v '```\|gw2'
+		sed -n '/^backend vpn$/,/^```$/p' "$top/docs/operations/maintenance.md" | grep -v '```\|gw2'
 	} >"$dir/haproxy.cfg"
 	in_ns cl haproxy -f "$dir/haproxy.cfg" >"$dir/log/haproxy" 2>&1 &
 	haproxy_pid=$!

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Groups: chosen in the form, by the URL, by default, with stock openconnect and by hand; refused to
-# users who do not have them. The configuration is the example of docs/operations.md.
+# users who do not have them. The configuration is the example of docs/operations/groups-and-settings.md.
 # shellcheck source=tests/integration/lib.sh
 . "$(dirname "$0")/lib.sh"
 

@@ -250,12 +250,12 @@ pass "alternatives: none leads around a factor that does not work"
 example=$(doc_example test_otp.sh)
 [ "$(jq '.authentication.method | length' <<<"$example")" = 2 ] || fail "no example: $example"
 configure ". * {\"penstock:penstock\": $example}"
-ctl reload >/dev/null || fail "reload with the example of docs/operations.md"
+ctl reload >/dev/null || fail "reload with the example of docs/operations/one-time-passwords.md"
 form example1 username=nan password=secret
 in_now "the example, without a token"
 form example2 username=bob password=secret
 asks_code "the example, with a token"
-pass "the example of docs/operations.md"
+pass "the example of docs/operations/one-time-passwords.md"
 
 configure "$three"
 ctl reload >/dev/null || fail "reload"

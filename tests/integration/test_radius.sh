@@ -35,7 +35,7 @@ url=https://192.0.2.1
 # shellcheck disable=SC2016
 printf 'paul:*:%s\n' "$(openssl passwd -5 -salt 'rounds=1000$abcdefgh' file-password)" >"$dir/passwd"
 chmod 600 "$dir/passwd"
-# The example of docs/operations.md, in a hurry.
+# The example of docs/operations/radius.md, in a hurry.
 gateway_start '."penstock:penstock" |= (. * '"$(doc_example test_radius.sh)"' | . * {
 	"radius": {"timeout": 400, "tries": 2, "dead-time": 4},
 	"authentication": {"brute-force": {"max-score": 0}, "login-timeout": 60},
