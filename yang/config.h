@@ -246,6 +246,7 @@ struct cfg_vhost {
 	char *name;
 	char **server_names; // SNI; may hold *.example.org
 	size_t nb_server_names;
+	char *pre_login_banner; // empty: that of cfg.network
 	struct cfg_alternative *alternatives; // none: those of cfg.auth
 	size_t nb_alternatives;
 	struct cfg_settings settings;

@@ -139,6 +139,7 @@ static void vhosts_build(struct build *build, const struct lyd_node *node, struc
 		vhost->name = build_string(build, node, "name");
 		build_strings(
 			build, node, "server-name", &vhost->server_names, &vhost->nb_server_names);
+		vhost->pre_login_banner = build_string(build, node, "pre-login-banner");
 		alternatives_build(build, node, &vhost->alternatives, &vhost->nb_alternatives);
 		build_settings(build, tree_child(node, "settings"), &vhost->settings);
 	}
@@ -149,6 +150,7 @@ static void vhosts_free(struct cfg *cfg) {
 		struct cfg_vhost *vhost = &cfg->vhosts[i];
 		free(vhost->name);
 		build_strings_free(vhost->server_names, vhost->nb_server_names);
+		free(vhost->pre_login_banner);
 		alternatives_free(vhost->alternatives, vhost->nb_alternatives);
 		build_settings_free(&vhost->settings);
 	}

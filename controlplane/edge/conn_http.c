@@ -31,6 +31,7 @@ static struct portal_env env_of(const struct conn *conn) {
 		.cfg = child_cfg(conn->owner->child),
 		.cert_sha1 = conn->cert->sha1,
 		.chain_pem = conn->cert->chain,
+		.server_name = conn->server_name,
 	};
 }
 

@@ -139,12 +139,20 @@ static void context_send(
 	explicit_bzero(text, sizeof(text));
 }
 
+static const char *banner_of(const struct portal_env *env) {
+	const struct cfg_vhost *vhost = cfg_vhost_find(env->cfg, env->server_name);
+
+	if (vhost != NULL && vhost->pre_login_banner[0] != '\0')
+		return vhost->pre_login_banner;
+	return env->cfg->network.pre_login_banner;
+}
+
 // The first form, or with a label a further one.
 static void form_send(struct portal *portal, const struct portal_env *env, const char *message,
 	const char *label, unsigned round, struct buf *out) {
 	char action_secret[1 + 3 * IPC_GROUP_LEN + 1 + CAMOUFLAGE_SECRET_LEN] = "/auth";
 	struct xmlauth_text text = {
-		.banner = env->cfg->network.pre_login_banner,
+		.banner = banner_of(env),
 		.message = message,
 		.bare = portal->bare,
 		.action = action_secret,

@@ -13,6 +13,7 @@ struct portal_env {
 	const struct cfg *cfg;
 	const uint8_t *cert_sha1; // 20 bytes: the leaf's DER
 	const char *chain_pem; // leaf first
+	const char *server_name; // SNI; NULL or empty: none
 	bool draining; // no new logins
 	const char *unavailable; // why new clients are not served, for X-Reason; NULL: they are
 };

@@ -63,7 +63,7 @@ static void answer(
 // The first byte says how long the pieces are; long ones meet a camouflage.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	static const uint8_t sha1[20];
-	const struct portal_env env = {&cfg, sha1, ""};
+	const struct portal_env env = {.cfg = &cfg, .cert_sha1 = sha1, .chain_pem = ""};
 	struct http_reader *reader = http_reader_new();
 	struct portal portal = {0};
 	const uint8_t *end = data + size;

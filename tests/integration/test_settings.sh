@@ -40,6 +40,7 @@ gateway_start '.["penstock:penstock"] |= (
 	}}]
 	| .authentication.otp = {"users-file": "@DIR@/tokens"}
 	| .["virtual-host"] = [{"name": "lab", "server-name": ["lab.example.net"],
+	  "pre-login-banner": "Lab people only",
 	  "method": [{"name": "two", "factor": ["password-file", "otp"]}],
 	  "settings": {
 		"pool": ["lab"],
@@ -108,6 +109,7 @@ echo secret | ns cl timeout 60 openconnect --authenticate -u bob --servercert "$
 	--non-inter --passwd-on-stdin --resolve lab.example.net:192.0.2.1 https://lab.example.net \
 	>"$dir/log/alone" 2>&1 && fail "the lab lets in without a code"
 grep -q 'Code:' "$dir/log/alone" || fail "the lab asks for no code"
+grep -q 'Lab people only' "$dir/log/alone" || fail "the lab's form does not show its banner"
 LOGIN=bob PASSWORD=$(printf 'secret\n%s' "$(oathtool --totp $key)") URL=https://lab.example.net client l --resolve lab.example.net:192.0.2.1
 client_wait l
 case $(inner4 l) in

@@ -21,7 +21,7 @@ static char none[] = "", secret[] = "f00-bar.Baz_7", realm[] = "Members only";
 
 static struct cfg cfg;
 static const uint8_t sha1[20];
-static const struct portal_env env = {&cfg, sha1, ""};
+static const struct portal_env env = {.cfg = &cfg, .cert_sha1 = sha1, .chain_pem = ""};
 
 static int setup(void **state) {
 	cfg = (struct cfg){
