@@ -80,6 +80,9 @@ struct cfg_listen {
 	struct cfg_addr addr; // family 0: all addresses of both families
 	uint16_t tcp_port;
 	uint16_t udp_port; // 0: no DTLS
+	bool proxy_required; // a header of the PROXY protocol, from one of these:
+	struct cfg_prefix *trusted_proxies;
+	size_t nb_trusted_proxies;
 };
 
 struct cfg_certificate {

@@ -27,6 +27,10 @@ static void build_listen(struct build *build, const struct lyd_node *top, struct
 		build_addr(tree_text(node, "address"), &cfg->listen[i].addr);
 		cfg->listen[i].tcp_port = tree_number(node, "tcp-port");
 		cfg->listen[i].udp_port = tree_number(node, "udp-port");
+		cfg->listen[i].proxy_required = strcmp(tree_text(node, "proxy-protocol"),
+							"required") == 0;
+		build_prefixes(build, node, "trusted-proxy", &cfg->listen[i].trusted_proxies,
+			&cfg->listen[i].nb_trusted_proxies);
 	}
 }
 
@@ -167,6 +171,8 @@ void cfg_free(struct cfg *cfg) {
 		free(cfg->pools[i].name);
 	free(cfg->certificates);
 	free(cfg->pools);
+	for (size_t i = 0; i < cfg->nb_listen; i++)
+		free(cfg->listen[i].trusted_proxies);
 	free(cfg->listen);
 	free(cfg->hostname);
 	free(cfg->state_dir);

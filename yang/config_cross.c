@@ -48,6 +48,24 @@ static void check_listen(struct errors *errors, const struct cfg *cfg) {
 	}
 }
 
+static void check_proxies(struct errors *errors, const struct cfg *cfg) {
+	for (size_t i = 0; i < cfg->nb_listen; i++) {
+		const struct cfg_listen *listen = &cfg->listen[i];
+		if (listen->proxy_required && listen->nb_trusted_proxies == 0)
+			errors_add(errors,
+				TOP
+				"/listen[%zu]: proxy-protocol without a trusted-proxy, expected "
+				"the proxy's address: from elsewhere anybody could name any "
+				"address",
+				i + 1);
+		if (!listen->proxy_required && listen->nb_trusted_proxies > 0)
+			errors_add(errors,
+				TOP "/listen[%zu]: trusted-proxy without proxy-protocol, expected "
+				    "\"required\" there: nobody is trusted to name addresses",
+				i + 1);
+	}
+}
+
 // ---- certificates
 
 static bool has_name(const struct cfg_certificate *cert, const char *name) {
@@ -261,6 +279,7 @@ static void check_limits(struct errors *errors, const struct cfg *cfg) {
 
 void cfg_cross_check(struct errors *errors, const struct cfg *cfg) {
 	check_listen(errors, cfg);
+	check_proxies(errors, cfg);
 	check_certificates(errors, cfg);
 	check_pools(errors, cfg);
 	check_ports(errors, cfg);

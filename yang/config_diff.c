@@ -15,8 +15,13 @@ static bool same_listen(const struct cfg *a, const struct cfg *b) {
 	for (size_t i = 0; i < a->nb_listen; i++) {
 		const struct cfg_listen *x = &a->listen[i], *y = &b->listen[i];
 		if (!addr_equal(&x->addr, &y->addr) || x->tcp_port != y->tcp_port ||
-			x->udp_port != y->udp_port)
+			x->udp_port != y->udp_port || x->proxy_required != y->proxy_required ||
+			x->nb_trusted_proxies != y->nb_trusted_proxies)
 			return false;
+		for (size_t k = 0; k < x->nb_trusted_proxies; k++) {
+			if (!same_prefix(&x->trusted_proxies[k], &y->trusted_proxies[k]))
+				return false;
+		}
 	}
 	return true;
 }

@@ -14,11 +14,14 @@
 
 #include "conn_int.h"
 #include "controlplane/ipc/addr.h"
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "guard.h"
 
 #define ACCEPTS_A_WAKEUP 16
 #define SOURCES 4096u
+#define SOURCE_UNKNOWN SOURCES // behind a proxy that has not said yet; bounded by its clock alone
+#define UNTRUSTED_SAID_S 10 // one line in so many seconds
 #define SOURCE_MIN 64u // connections that one address may always have
 #define SOURCE_SMALL 8u // as many are left alone once they have asked something
 #define FULL_MS 5 // a full edge lets others accept for so long
@@ -34,6 +37,7 @@ struct listener {
 	unsigned index;
 	int fd;
 	struct event *event;
+	struct listener_proxies proxies;
 };
 
 static void listeners_update(struct edge_conns *conns);
@@ -104,6 +108,9 @@ static void on_event(int fd, short what, void *arg) {
 	struct conn *conn = arg;
 
 	switch (conn->state) {
+	case CONN_PROXY:
+		conn_proxy(conn);
+		break;
 	case CONN_HELLO:
 		conn_hello(conn);
 		break;
@@ -140,6 +147,14 @@ void conn_wait(struct conn *conn, enum conn_state state, short what) {
 		on_event, conn);
 	if (event_add(conn->event, NULL) != 0)
 		conn_step_within(conn, 1); // no memory: the timer closes it
+}
+
+// The kernel wakes us when so many bytes are there; a few wake-ups before that may happen.
+void conn_wait_bytes(struct conn *conn, enum conn_state state, size_t bytes) {
+	int want = (int)bytes;
+
+	setsockopt(conn->fd, SOL_SOCKET, SO_RCVLOWAT, &want, sizeof(want));
+	conn_wait(conn, state, EV_READ);
 }
 
 // --- end ---
@@ -272,59 +287,119 @@ static void reset(int fd) {
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
 }
 
-// Takes the socket over.
-static void conn_new(struct edge_conns *conns, int fd, const struct sockaddr_storage *remote) {
-	const struct cfg *cfg = child_cfg(conns->child);
+// Whoever may not name addresses may not come in here at all. In a flood of them one line says how
+// many.
+static void refuse_untrusted(struct edge_conns *conns, const struct abi_addr *addr) {
+	char text[ADDR_TEXT_LEN];
+	uint64_t now_s = clock_s();
+
+	conns->counters.refused_proxy++;
+	edge_guard_fruitless(conns->child, addr);
+	if (now_s < conns->untrusted_said_s + UNTRUSTED_SAID_S)
+		return;
+	conns->untrusted_said_s = now_s;
+	log_warning("proxy_refused", "proxy=%s why=\"not a trusted-proxy\" refused=%lu",
+		addr_text(addr, text), conns->counters.refused_proxy);
+}
+
+// At accept, before anything is spent.
+static bool is_refused(struct edge_conns *conns, const struct listener_proxies *proxies,
+	const struct abi_addr *addr) {
+	if (proxies->required && listener_proxies_trust(proxies, addr))
+		return false; // what matters is for whom it connects
+	if (edge_guard_refuses(conns->child, addr)) {
+		conns->counters.refused_banned++;
+		return true;
+	}
+	if (proxies->required)
+		refuse_untrusted(conns, addr);
+	return proxies->required;
+}
+
+// Takes the socket over. NULL: it is closed.
+static struct conn *conn_make(struct edge_conns *conns, int fd) {
 	struct sockaddr_storage local = {0};
 	socklen_t len = sizeof(local);
-	struct conn *conn = NULL;
-	struct abi_addr addr;
+	struct conn *conn = calloc(1, sizeof(*conn));
+	int slot = slot_find(conns);
 	const int on = 1;
-	uint16_t port;
-	int slot;
 
-	addr_set(&addr, &port, remote);
-	if (edge_guard_refuses(conns->child, &addr)) {
-		conns->counters.refused_banned++;
-		reset(fd);
-		goto fail;
+	if (conn == NULL || slot < 0 || getsockname(fd, (struct sockaddr *)&local, &len) != 0) {
+		free(conn);
+		close(fd);
+		return NULL;
 	}
-	conn = calloc(1, sizeof(*conn));
-	slot = slot_find(conns);
-	if (conn == NULL || slot < 0)
-		goto fail;
 	conn->owner = conns;
 	conn->fd = fd;
 	conn->slot = (uint32_t)slot;
-	conn->remote = addr;
-	conn->remote_port = port;
-	remote_text_set(conn);
-	conn->source = source_of(conns, &conn->remote);
-	if (conns->sources[conn->source] >= source_max(conns)) {
-		conns->counters.refused_source++;
-		log_debug(
-			"refused", "remote=%s why=\"too many of this source\"", conn->remote_text);
-		goto fail;
-	}
-	if (getsockname(fd, (struct sockaddr *)&local, &len) != 0)
-		goto fail;
+	conn->source = SOURCE_UNKNOWN;
 	addr_set(&conn->local, &conn->local_port, &local);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	conns->counters.accepted++;
 	conns->sources[conn->source]++;
 	conns->slots[slot] = conn;
 	conns->nb_conns++;
 	LIST_INSERT_HEAD(&conns->list, conn, link);
+	return conn;
+}
+
+void conn_admit(struct conn *conn, const struct abi_addr *remote, uint16_t port) {
+	struct edge_conns *conns = conn->owner;
+	uint16_t source = source_of(conns, remote);
+
+	conn->remote = *remote;
+	conn->remote_port = port;
+	remote_text_set(conn);
+	if (conn->proxied && edge_guard_refuses(conns->child, remote)) {
+		conns->counters.refused_banned++;
+		conn->innocent = true; // counted as refused
+		reset(conn->fd);
+		conn_close(conn, "banned");
+		return;
+	}
+	if (conns->sources[source] >= source_max(conns)) {
+		conns->counters.refused_source++;
+		conn->innocent = true; // for the moment, not for what it did
+		conn_close(conn, "too many of this source");
+		return;
+	}
+	conns->counters.accepted++;
+	conns->sources[conn->source]--;
+	conns->sources[source]++;
+	conn->source = source;
+	conn_hello(conn);
+}
+
+// Takes the socket over.
+static void conn_new(
+	const struct listener *listener, int fd, const struct sockaddr_storage *remote) {
+	struct edge_conns *conns = listener->owner;
+	struct abi_addr addr;
+	struct conn *conn;
+	uint16_t port;
+
+	addr_set(&addr, &port, remote);
+	if (is_refused(conns, &listener->proxies, &addr)) {
+		reset(fd);
+		close(fd);
+		return;
+	}
+	conn = conn_make(conns, fd);
+	if (conn == NULL)
+		return;
 	if (conn_events(conn) != 0) {
 		conn_close(conn, "no memory");
 		return;
 	}
-	conn_step_within(conn, cfg->auth.header_timeout);
-	conn_hello(conn);
-	return;
-fail:
-	free(conn);
-	close(fd);
+	conn_step_within(conn, child_cfg(conns->child)->auth.header_timeout);
+	if (!listener->proxies.required) {
+		conn_admit(conn, &addr, port);
+		return;
+	}
+	conn->peer = conn->remote = addr; // for the text alone
+	conn->remote_port = port;
+	remote_text_set(conn);
+	conn->innocent = true; // the proxy is
+	conn_proxy(conn);
 }
 
 // How much a connection is in the way of others: nothing asked yet, then many of its source. 0: it
@@ -365,18 +440,19 @@ static bool is_full(const struct edge_conns *conns) {
 }
 
 // With a victim when the edge is full. False: nobody waits, or another edge was faster.
-static bool accept_one(struct edge_conns *conns, int fd, struct conn *victim) {
+static bool accept_one(const struct listener *listener, struct conn *victim) {
 	struct sockaddr_storage remote = {0};
 	socklen_t len = sizeof(remote);
-	int client = accept4(fd, (struct sockaddr *)&remote, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int client = accept4(
+		listener->fd, (struct sockaddr *)&remote, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (client < 0)
 		return false;
 	if (victim != NULL) {
-		conns->counters.displaced++;
+		listener->owner->counters.displaced++;
 		conn_close(victim, "displaced");
 	}
-	conn_new(conns, client, &remote);
+	conn_new(listener, client, &remote);
 	return true;
 }
 
@@ -385,19 +461,19 @@ static void on_accept(int fd, short what, void *arg) {
 	struct edge_conns *conns = listener->owner;
 
 	for (int i = 0; i < ACCEPTS_A_WAKEUP && !is_full(conns); i++) {
-		if (!accept_one(conns, fd, NULL))
+		if (!accept_one(listener, NULL))
 			break;
 	}
 	listeners_update(conns);
 }
 
-static void accept_full(struct edge_conns *conns, int fd) {
+static void accept_full(struct edge_conns *conns, const struct listener *listener) {
 	for (int i = 0; i < ACCEPTS_FULL; i++) {
 		struct conn *victim = is_full(conns) ? victim_find(conns) : NULL;
 
 		if (is_full(conns) && victim == NULL)
 			break;
-		if (!accept_one(conns, fd, victim))
+		if (!accept_one(listener, victim))
 			break;
 	}
 }
@@ -409,7 +485,7 @@ static void on_full(int fd, short what, void *arg) {
 	conns->making_room = true;
 	for (struct listener *listener = conns->listeners; listener != NULL;
 		listener = listener->next)
-		accept_full(conns, listener->fd);
+		accept_full(conns, listener);
 	conns->making_room = false;
 	listeners_update(conns);
 }
@@ -456,7 +532,7 @@ static void listener_drop(struct edge_conns *conns, unsigned index) {
 	}
 }
 
-void edge_conns_listener(struct child *child, unsigned index, int fd) {
+void edge_conns_listener(struct child *child, const struct ipc_listener *msg, int fd) {
 	struct edge_conns *conns = edge_of(child)->conns;
 	struct listener *listener = calloc(1, sizeof(*listener));
 
@@ -464,7 +540,8 @@ void edge_conns_listener(struct child *child, unsigned index, int fd) {
 	if (listener != NULL)
 		listener->event = event_new(
 			child_base(child), fd, EV_READ | EV_PERSIST, on_accept, listener);
-	if (listener == NULL || listener->event == NULL) {
+	if (listener == NULL || listener->event == NULL ||
+		!listener_proxies_set(&listener->proxies, msg)) {
 		log_error("listener", "text=\"no memory\"");
 		free(listener);
 		close(fd);
@@ -472,7 +549,7 @@ void edge_conns_listener(struct child *child, unsigned index, int fd) {
 	}
 	// One entry of the configuration may have two sockets: an IPv4 and an IPv6 one.
 	listener->owner = conns;
-	listener->index = index;
+	listener->index = msg->index;
 	listener->fd = fd;
 	listener->next = conns->listeners;
 	conns->listeners = listener;
@@ -508,7 +585,7 @@ int edge_conns_start(struct child *child) {
 	edge_of(child)->conns = conns;
 	conns->coros = coro_pool_new();
 	conns->full = evtimer_new(child_base(child), on_full, conns);
-	conns->sources = calloc(SOURCES, sizeof(*conns->sources));
+	conns->sources = calloc(SOURCES + 1, sizeof(*conns->sources));
 	if (conns->coros == NULL || conns->sources == NULL || conns->full == NULL ||
 		slots_grow(conns, child_cfg(child)->connections_per_edge) != 0)
 		return -ENOMEM;
@@ -554,12 +631,13 @@ void edge_conns_stop(struct child *child) {
 		conn_close(LIST_FIRST(&conns->list), "stop");
 	c = &conns->counters;
 	log_info("counters",
-		"accepted=%lu refused_banned=%lu refused_source=%lu displaced=%lu plain_http=%lu no_hello=%lu handshakes=%lu "
+		"accepted=%lu refused_banned=%lu refused_source=%lu refused_proxy=%lu "
+		"displaced=%lu plain_http=%lu no_hello=%lu handshakes=%lu "
 		"handshakes_failed=%lu resumed=%lu timeouts=%lu requests=%lu logins=%lu "
 		"connects=%lu tunnels=%lu",
-		c->accepted, c->refused_banned, c->refused_source, c->displaced, c->plain_http,
-		c->no_hello, c->handshakes, c->handshakes_failed, c->resumed, c->timeouts,
-		c->requests, c->logins, c->connects, c->tunnels);
+		c->accepted, c->refused_banned, c->refused_source, c->refused_proxy, c->displaced,
+		c->plain_http, c->no_hello, c->handshakes, c->handshakes_failed, c->resumed,
+		c->timeouts, c->requests, c->logins, c->connects, c->tunnels);
 	coro_pool_free(conns->coros);
 	event_free(conns->full);
 	free(conns->sources);

@@ -5,16 +5,16 @@
 #include "edge.h"
 
 struct edge_counters {
-	uint64_t accepted, refused_banned, refused_source, displaced, plain_http, no_hello,
-		handshakes, handshakes_failed, resumed, timeouts, requests, logins, connects,
-		tunnels;
+	uint64_t accepted, refused_banned, refused_source, refused_proxy, displaced, plain_http,
+		no_hello, handshakes, handshakes_failed, resumed, timeouts, requests, logins,
+		connects, tunnels;
 };
 
 // 0 or -errno.
 int edge_conns_start(struct child *child);
 void edge_conns_stop(struct child *child);
 // Takes the descriptor over. It is served once certificates are there.
-void edge_conns_listener(struct child *child, unsigned index, int fd);
+void edge_conns_listener(struct child *child, const struct ipc_listener *msg, int fd);
 // Certificates have come, or the configuration changed.
 void edge_conns_update(struct child *child);
 

@@ -113,7 +113,7 @@ static void connect_ask(struct conn *conn, struct ipc_connect *connect) {
 	connect->local = conn->local;
 	connect->remote_port = conn->remote_port;
 	connect->local_port = conn->local_port;
-	connect->path_mtu = path_mtu(conn->fd);
+	connect->path_mtu = conn->proxied ? 0 : path_mtu(conn->fd); // that of the proxy is another
 	connect->tls_version = (uint8_t)tls_version_get(conn->ssl);
 	conn->owner->counters.connects++;
 	if (conn_ask(conn, IPC_CONNECT, &connect->hdr, sizeof(*connect)) != 0) {
@@ -343,6 +343,8 @@ void conn_timeout(struct conn *conn) {
 	conn->owner->counters.timeouts++;
 	if (conn->state == CONN_ASK)
 		conn_unanswered(conn);
+	else if (conn->state == CONN_PROXY)
+		conn_proxy_late(conn);
 	else if (conn->state == CONN_READ && http_reader_started(conn->reader) && !hidden(conn))
 		refuse(conn, 408);
 	else

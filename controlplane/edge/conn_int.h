@@ -18,6 +18,7 @@
 struct event;
 
 enum conn_state {
+	CONN_PROXY, // for the header of a proxy
 	CONN_HELLO, // for the whole ClientHello, which is only looked at
 	CONN_HANDSHAKE, // for the peer
 	CONN_SIGN, // for auth's signature; the handshake's coroutine sleeps
@@ -39,7 +40,9 @@ struct conn {
 	struct timespec step_deadline; // of the step at hand; 0: none
 	uint16_t source; // bucket of its address
 	bool innocent; // logged in, a health check, or not served by our fault: costs no points
-	struct abi_addr remote, local;
+	struct abi_addr remote, local; // behind a proxy: what its header says
+	struct abi_addr peer; // the proxy
+	bool proxied;
 	uint16_t remote_port, local_port; // host order
 	char remote_text[64];
 
@@ -70,6 +73,13 @@ struct conn {
 	bool asked_lost; // who had it died
 };
 
+// Who may name the address of the client, in the configuration of the supervisor's start.
+struct listener_proxies {
+	bool required;
+	uint32_t nb;
+	struct cfg_prefix prefixes[IPC_PROXIES_MAX];
+};
+
 LIST_HEAD(conn_list, conn);
 
 struct edge_conns {
@@ -83,13 +93,16 @@ struct edge_conns {
 	bool listening;
 	bool making_room; // listeners stay as they are meanwhile
 	struct event *full; // while there is no room
-	uint16_t *sources; // connections by hashed address
+	uint32_t *sources; // connections by hashed address, SOURCE_UNKNOWN last
 	uint64_t source_key;
+	uint64_t untrusted_said_s;
 	struct edge_counters counters;
 };
 
 // --- conn.c ---
 void conn_wait(struct conn *conn, enum conn_state state, short what);
+// The same for as many bytes as are worth a look.
+void conn_wait_bytes(struct conn *conn, enum conn_state state, size_t bytes);
 // Starts the clock of one step, `seconds` from now; 0 stops it.
 void conn_step_within(struct conn *conn, unsigned seconds);
 // Closes and frees; the connection is gone when it returns.
@@ -98,6 +111,16 @@ void conn_close(struct conn *conn, const char *why);
 void conn_linger(struct conn *conn);
 // Closes without a word: the socket has a new owner.
 void conn_handed_over(struct conn *conn);
+
+// Its client is known: goes on with the ClientHello, or closes when this one is not served.
+void conn_admit(struct conn *conn, const struct abi_addr *remote, uint16_t port);
+
+// --- conn_proxy.c ---
+void conn_proxy(struct conn *conn);
+void conn_proxy_late(struct conn *conn); // its time is over
+// False: no such message.
+bool listener_proxies_set(struct listener_proxies *proxies, const struct ipc_listener *msg);
+bool listener_proxies_trust(const struct listener_proxies *proxies, const struct abi_addr *addr);
 
 // --- conn_tls.c ---
 void conn_hello(struct conn *conn);

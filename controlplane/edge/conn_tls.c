@@ -254,17 +254,13 @@ static void hello_whole(struct conn *conn, const uint8_t *hello, size_t len) {
 	conn_handshake(conn);
 }
 
-// The kernel wakes us when so many bytes are there; a few wake-ups before that may happen.
 static void hello_want(struct conn *conn, size_t bytes) {
-	int want = (int)bytes;
-
 	if (++conn->hello_wakeups > HELLO_WAKEUPS_MAX) {
 		conn->owner->counters.no_hello++;
 		conn_close(conn, "no whole hello");
 		return;
 	}
-	setsockopt(conn->fd, SOL_SOCKET, SO_RCVLOWAT, &want, sizeof(want));
-	conn_wait(conn, CONN_HELLO, EV_READ);
+	conn_wait_bytes(conn, CONN_HELLO, bytes);
 }
 
 void conn_hello(struct conn *conn) {
@@ -278,7 +274,7 @@ void conn_hello(struct conn *conn) {
 		return;
 	}
 	if (n <= 0) {
-		conn->innocent = n == 0; // not a byte: a health check
+		conn->innocent |= n == 0; // not a byte: a health check
 		conn_close(conn, NULL);
 		return;
 	}

@@ -9,6 +9,7 @@
 
 #include "dataplane/abi/abi.h"
 #include "dataplane/abi/cmd.h"
+#include "yang/config.h"
 
 #define IPC_USER_LEN 128u
 #define IPC_PASSWORD_LEN 256u
@@ -33,6 +34,7 @@
 #define IPC_USER_DNS 4u
 #define IPC_BANS_MAX 32u // in one message
 #define IPC_CONTACTS_MAX 32u
+#define IPC_PROXIES_MAX 32u // trusted-proxy of one listener
 
 enum ipc_role {
 	IPC_SUPERVISOR = 0,
@@ -131,9 +133,13 @@ struct ipc_config {
 
 struct ipc_listener {
 	struct ipc_hdr hdr;
-	uint32_t index; // into cfg.listen of the supervisor's start
+	uint32_t index; // into cfg.listen of the supervisor's start, as is the rest
+	uint32_t proxy_required; // a PROXY header comes first, from one of these
+	uint32_t nb_proxies;
 	uint32_t reserved;
+	struct cfg_prefix proxies[IPC_PROXIES_MAX];
 };
+_Static_assert(sizeof(struct ipc_listener) == 32 + 18 * IPC_PROXIES_MAX, "ipc_listener");
 
 struct ipc_dataplane {
 	struct ipc_hdr hdr; // nb_fds 1 + welcome.nb_fds: channel first

@@ -8,6 +8,8 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
+#include "controlplane/ipc/addr.h"
+
 #define PREFIX_BYTES 8u // of the /64
 
 struct entry {
@@ -352,18 +354,8 @@ void bans_exempt_set(struct bans *bans, const struct cfg_prefix *exempt, size_t 
 }
 
 bool bans_exempt(const struct bans *bans, const struct abi_addr *addr) {
-	bool is4 = abi_addr_is4(addr);
-	const uint8_t *bytes = is4 ? addr->bytes + 12 : addr->bytes;
-
 	for (size_t i = 0; i < bans->limits.nb_exempt; i++) {
-		const struct cfg_prefix *prefix = &bans->limits.exempt[i];
-		uint8_t whole = prefix->len / 8, rest = prefix->len % 8;
-
-		if ((prefix->addr.family == AF_INET) != is4)
-			continue;
-		if (memcmp(bytes, prefix->addr.bytes, whole) == 0 &&
-			(rest == 0 ||
-				(bytes[whole] ^ prefix->addr.bytes[whole]) >> (8 - rest) == 0))
+		if (addr_in(addr, &bans->limits.exempt[i]))
 			return true;
 	}
 	return false;

@@ -31,10 +31,10 @@
 struct held {
 	STAILQ_ENTRY(held) next;
 	int fds[IPC_FDS_MAX];
-	_Alignas(16) uint8_t msg[sizeof(struct ipc_dataplane)];
+	_Alignas(16) uint8_t msg[sizeof(struct ipc_listener)];
 };
-_Static_assert(sizeof(struct ipc_dataplane) >= sizeof(struct ipc_listener) &&
-		sizeof(struct ipc_dataplane) >= sizeof(struct ipc_peer),
+_Static_assert(sizeof(struct ipc_listener) >= sizeof(struct ipc_dataplane) &&
+		sizeof(struct ipc_listener) >= sizeof(struct ipc_peer),
 	"held messages fit");
 
 struct file_request {
@@ -303,7 +303,7 @@ static void on_listener(struct child *child, const struct ipc_hdr *hdr, int *fds
 	const struct ipc_listener *msg = (const void *)hdr;
 	if (child->role->listener == NULL)
 		return;
-	child->role->listener(child, msg->index, fds[0]);
+	child->role->listener(child, msg, fds[0]);
 	fds[0] = -1;
 }
 

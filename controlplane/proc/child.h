@@ -40,7 +40,7 @@ struct child_role {
 	// Attached to the dataplane (edge, session): fds are the role's to keep.
 	void (*dataplane_up)(struct child *child, const struct abi_welcome *welcome, int channel,
 		const int *fds, unsigned nb_fds);
-	void (*listener)(struct child *child, unsigned index, int fd); // edge
+	void (*listener)(struct child *child, const struct ipc_listener *msg, int fd); // edge
 	void (*control_listener)(struct child *child, int fd); // session
 	void (*state_dir)(struct child *child, int fd); // session, before the sandbox
 	void (*stop)(struct child *child); // finish: child_exit() when done

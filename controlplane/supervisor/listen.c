@@ -63,6 +63,14 @@ static int open_socket(const union any_addr *addr) {
 	return status;
 }
 
+static struct ipc_listener message_of(const struct cfg_listen *listen, unsigned index) {
+	struct ipc_listener msg = {.index = index, .proxy_required = listen->proxy_required};
+	for (; msg.nb_proxies < listen->nb_trusted_proxies && msg.nb_proxies < IPC_PROXIES_MAX;
+		msg.nb_proxies++)
+		msg.proxies[msg.nb_proxies] = listen->trusted_proxies[msg.nb_proxies];
+	return msg;
+}
+
 static int add_listener(struct supervisor *sup, const union any_addr *addr, unsigned index) {
 	char text[80];
 	describe(addr, text, sizeof(text));
@@ -77,7 +85,10 @@ static int add_listener(struct supervisor *sup, const union any_addr *addr, unsi
 						    : strerror(-fd)));
 		return fd;
 	}
-	sup->listeners[sup->nb_listeners++] = (struct listener){.fd = fd, .index = index};
+	sup->listeners[sup->nb_listeners++] = (struct listener){
+		.fd = fd,
+		.msg = message_of(&sup->config.cfg->listen[index], index),
+	};
 	log_info("listen", "address=%s", log_value(text));
 	return 0;
 }

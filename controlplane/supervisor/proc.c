@@ -64,7 +64,7 @@ static void send_listeners(struct proc *proc) {
 	// with the next start, and a newcomer serves what the other edges serve.
 	for (unsigned i = 0; i < sup->nb_listeners; i++) {
 		const struct listener *listener = &sup->listeners[i];
-		struct ipc_listener msg = {.index = listener->index};
+		struct ipc_listener msg = listener->msg;
 		proc_send(proc, IPC_LISTENER, &msg.hdr, sizeof(msg), &listener->fd, 1);
 	}
 }

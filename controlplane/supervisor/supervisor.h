@@ -44,7 +44,7 @@ struct proc {
 
 struct listener {
 	int fd;
-	unsigned index; // into cfg.listen at start
+	struct ipc_listener msg; // what edges are told: cfg.listen at start
 };
 
 // A configuration as it was validated, and the sealed memfd that children read it from.

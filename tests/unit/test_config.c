@@ -143,6 +143,11 @@ static void test_values(void **state) {
 	assert_string_equal(cfg->hostname, "vpn.university.example");
 	assert_int_equal(cfg->listen[1].tcp_port, 8443);
 	assert_int_equal(cfg->listen[1].udp_port, 0);
+	assert_false(cfg->listen[1].proxy_required);
+	assert_true(cfg->listen[2].proxy_required);
+	assert_int_equal(cfg->listen[2].nb_trusted_proxies, 2);
+	expect_addr(&cfg->listen[2].trusted_proxies[1].addr, "2001:db8:9::2");
+	assert_int_equal(cfg->listen[2].trusted_proxies[1].len, 128);
 	assert_false(cfg->tls12 || cfg->dtls_legacy);
 	assert_int_equal(cfg->nb_certificates, 2);
 	assert_string_equal(cfg->certificates[1].server_names[0], "library.university.example");
@@ -389,6 +394,8 @@ static void test_restart(void **state) {
 	new->radius.servers[0].auth_port = 18120;
 	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 0);
 	new->dataplane.workers = 5;
+	new->listen[2].trusted_proxies[1].len = 64;
+	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 2);
 	new->listen[1].tcp_port = 9443;
 	new->pools[0].v4.len = 17;
 	new->dataplane.ports[1].addresses[0].len = 25;
