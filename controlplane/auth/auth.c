@@ -203,6 +203,8 @@ static int auth_message(
 		return on_sign(child, from, (const struct ipc_sign_req *)msg);
 	case IPC_LOGIN:
 		return logins_login(auth->logins, from, (const struct ipc_login *)msg);
+	case IPC_LOGIN_TOKEN:
+		return logins_login_token(auth->logins, from, (const struct ipc_login_token *)msg);
 	case IPC_CONNECT:
 		return logins_connect(auth->logins, from, (const struct ipc_connect *)msg);
 	case IPC_SESSION_CREATED:

@@ -29,6 +29,10 @@ struct factor_outcome {
 	// Further factors, settings and session are this user's. When a factor has passed before, it
 	// was for that name: another one is refused.
 	const char *user;
+	// For the client's next Authorization field (FACTOR_ASK with a token asks for that instead of
+	// a form), or for it to know the server by. At most IPC_TOKEN_ANSWER_LEN bytes.
+	const uint8_t *token;
+	size_t token_len;
 	const char *why; // for the log alone: a literal, or NULL
 };
 
@@ -39,11 +43,18 @@ struct factor_input {
 	// that of the first form, wanted or not.
 	const char *password;
 	unsigned round; // 0: the first step of this factor in this login
+	// Of a factor with a scheme: what came in the Authorization field; the password is NULL and
+	// login->username empty.
+	const uint8_t *token;
+	size_t token_len;
 };
 
 struct factor {
 	const char *name; // as in the configuration: "radius"
 	enum cfg_factor id;
+	// What its logins begin with. Not a form: the factor is the first of its method, is stepped
+	// with tokens alone, and says who the user is.
+	enum ipc_scheme scheme;
 	// Behind other factors: a form asks for a password before the first step (false: the factor
 	// asks in a form of its own).
 	bool wants_password;

@@ -92,12 +92,20 @@ void login_refused_log(const struct ipc_login *asked, const char *why) {
 		log_value(asked->agent), log_value(why));
 }
 
+// The token for the client goes with the next that it hears, once.
+static void token_take(struct login *login, struct ipc_login_result *msg) {
+	msg->token_len = login->at.answer_len;
+	memcpy(msg->token, login->at.answer, login->at.answer_len);
+	login->at.answer_len = 0;
+}
+
 void login_end(
 	struct login *login, enum ipc_login_status status, const char *reason, const char *why) {
 	struct ipc_login_result msg = {.hdr.req = login->edge_req, .status = status};
 
 	if (status == IPC_LOGIN_OK)
 		memcpy(msg.cookie, login->cookie_secret, IPC_COOKIE_LEN);
+	token_take(login, &msg);
 	if (status == IPC_LOGIN_ERROR)
 		text_set(msg.reason, sizeof(msg.reason), reason);
 	if (status != IPC_LOGIN_OK)
@@ -207,6 +215,7 @@ void login_park(struct login *login, enum ipc_form form, const char *message, co
 		return;
 	}
 	memcpy(msg.transaction, login->transaction, sizeof(msg.transaction));
+	token_take(login, &msg);
 	msg.round = login->at.round > 0 ? login->at.round - 1 : 0;
 	text_set(msg.message, sizeof(msg.message), message);
 	text_set(msg.label, sizeof(msg.label), label != NULL ? label : "Password:");
@@ -227,8 +236,11 @@ static bool strings_ok(const struct ipc_login *msg) {
 		ipc_str_ok(msg->password, sizeof(msg->password)) &&
 		ipc_str_ok(msg->group, sizeof(msg->group)) &&
 		ipc_str_ok(msg->agent, sizeof(msg->agent)) &&
-		ipc_str_ok(msg->server_name, sizeof(msg->server_name)) &&
-		(msg->username[0] != '\0' || !bytes_same(msg->transaction, none, IPC_TRANSACTION_LEN));
+		ipc_str_ok(msg->server_name, sizeof(msg->server_name));
+}
+
+static bool names_transaction(const struct ipc_login *msg) {
+	return !bytes_same(msg->transaction, none, IPC_TRANSACTION_LEN);
 }
 
 static struct login *login_new(struct logins *logins) {
@@ -263,10 +275,13 @@ static void unpark(struct login *login) {
 
 // The request goes on with this login.
 static void take(struct login *login, unsigned edge, const struct ipc_login *msg) {
+	const struct ipc_login_token *token = login->owner->token;
+
 	login->edge = edge;
 	login->edge_req = msg->hdr.req;
-	if (msg->username[0] != '\0') {
+	if (token != NULL ? !login->at.wants_token : msg->username[0] != '\0') {
 		login->asked = *msg;
+		login->scheme = token != NULL ? token->scheme : IPC_SCHEME_NONE;
 		login_attempt_begin(login);
 		return;
 	}
@@ -274,15 +289,13 @@ static void take(struct login *login, unsigned edge, const struct ipc_login *msg
 	login_attempt_answer(login);
 }
 
-int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_login *msg) {
+// `begins`: the request says all that a login can begin with.
+static void request(
+	struct logins *logins, struct ipc_chan *edge, const struct ipc_login *msg, bool begins) {
 	unsigned index = ipc_chan_peer_index(edge);
-	struct login *login = NULL;
+	struct login *login = names_transaction(msg) ? transaction_find(logins, msg) : NULL;
 
-	if (!strings_ok(msg))
-		return -EINVAL;
-	if (!bytes_same(msg->transaction, none, IPC_TRANSACTION_LEN))
-		login = transaction_find(logins, msg);
-	if (login == NULL && msg->username[0] == '\0') {
+	if (login == NULL && !begins) {
 		refuse(logins, index, msg, IPC_LOGIN_FORM, "The login took too long. " LOGIN_ASK);
 	} else if (login != NULL && login->state != LOGIN_PARKED) {
 		refuse(logins, index, msg, IPC_LOGIN_ERROR, "Login in progress");
@@ -295,6 +308,27 @@ int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_
 			unpark(login);
 		take(login, index, msg);
 	}
+}
+
+int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_login *msg) {
+	bool begins = msg->username[0] != '\0';
+
+	if (!strings_ok(msg) || (!begins && !names_transaction(msg)))
+		return -EINVAL;
+	request(logins, edge, msg, begins);
+	return 0;
+}
+
+int logins_login_token(
+	struct logins *logins, struct ipc_chan *edge, const struct ipc_login_token *msg) {
+	if (!strings_ok(&msg->login) || msg->login.username[0] != '\0' ||
+		msg->login.password[0] != '\0' || msg->scheme == IPC_SCHEME_NONE ||
+		msg->scheme > IPC_SCHEME_BEARER || msg->token_len == 0 ||
+		msg->token_len > IPC_TOKEN_LEN)
+		return -EINVAL;
+	logins->token = msg;
+	request(logins, edge, &msg->login, true);
+	logins->token = NULL;
 	return 0;
 }
 

@@ -15,6 +15,8 @@ void logins_free(struct logins *logins);
 
 // Messages of an edge. Non-zero: the content is not valid, the edge is ended.
 int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_login *msg);
+int logins_login_token(
+	struct logins *logins, struct ipc_chan *edge, const struct ipc_login_token *msg);
 int logins_connect(struct logins *logins, struct ipc_chan *edge, const struct ipc_connect *msg);
 // The session process' answer to a new session.
 int logins_created(struct logins *logins, const struct ipc_session_created *msg);

@@ -40,6 +40,9 @@ struct login_attempt {
 	const char *why; // of the last failure; a literal
 	char groups[IPC_GROUPS_LEN];
 	struct ipc_user_settings settings;
+	uint32_t answer_len; // 0: none
+	uint8_t answer[IPC_TOKEN_ANSWER_LEN]; // token for the client, with what it hears next
+	bool wants_token; // the client's next message is to have one
 };
 
 // A transaction: what one client does until it is let in or sent away.
@@ -57,6 +60,7 @@ struct login {
 	unsigned tries, rounds;
 	struct ipc_login asked; // the last first form; the password of the last form
 	struct login_attempt at;
+	enum ipc_scheme scheme; // of the last first message
 	char group[IPC_GROUP_LEN]; // the effective one
 	uint8_t cookie_secret[IPC_COOKIE_LEN];
 };
@@ -80,6 +84,7 @@ struct logins {
 	unsigned nb_connects;
 	unsigned nb_factors; // started
 	struct event *again;
+	const struct ipc_login_token *token; // while a message with one is handled
 	bool have_secret;
 	uint8_t cookie_secret[32];
 	void (*secret_ready)(struct child *child);

@@ -83,8 +83,10 @@ static void attempt_passed(struct login *login) {
 	struct login_attempt *at = &login->at;
 
 	login_groups_add(at->groups, at->settings.groups);
-	if (login_group_choose(
-		    at->groups, login->asked.group, cfg->auth.default_group, login->group)) {
+	if (login->asked.username[0] == '\0') {
+		login_end(login, IPC_LOGIN_ERROR, "Server error", "no factor says who the user is");
+	} else if (login_group_choose(
+			   at->groups, login->asked.group, cfg->auth.default_group, login->group)) {
 		login_session_begin(login);
 	} else {
 		at->why = "not in the group asked for";
@@ -97,15 +99,25 @@ static void attempt_passed(struct login *login) {
 static void factor_step(struct login *login, const char *password) {
 	const struct factor *factor = factor_at_hand(login);
 	const struct cfg *cfg = child_cfg(login_child(login));
+	const struct ipc_login_token *token = login->owner->token;
+	bool form = factor->scheme == IPC_SCHEME_NONE;
 	const struct factor_input input = {
 		.login = &login->asked,
-		.password = password,
+		.password = form ? password : NULL,
 		.round = login->at.round++,
+		.token = form || token == NULL ? NULL : token->token,
+		.token_len = form || token == NULL ? 0 : token->token_len,
 	};
 	unsigned seconds = factor->step_s != NULL ? factor->step_s(cfg) : FACTOR_STEP_S;
 
 	login->state = LOGIN_STEP;
 	login_within(login, seconds < FACTOR_STEP_MAX_S ? seconds : FACTOR_STEP_MAX_S);
+	// A form where a token was asked for, or a later method: the token is gone by then.
+	if (!form && token == NULL) {
+		factor_done(login,
+			&(struct factor_outcome){.result = FACTOR_FAILED, .why = "no token"});
+		return;
+	}
 	factor->step(login, &input, &login->at.state);
 }
 
@@ -124,6 +136,17 @@ static void ask(struct login *login, const char *message, const char *label) {
 	login->at.committed = true;
 	login->at.why = NULL;
 	login_park(login, IPC_FORM_ANSWER, message, label);
+}
+
+// The answer to a token is a token.
+static void ask_token(struct login *login) {
+	if (login->rounds++ >= LOGIN_ROUNDS_MAX) {
+		login_end(login, IPC_LOGIN_DENIED, "too many tokens", NULL);
+		return;
+	}
+	login->at.committed = true;
+	login->at.wants_token = true;
+	login_park(login, IPC_FORM_TOKEN, NULL, NULL);
 }
 
 // The factor at hand, from its start.
@@ -223,6 +246,13 @@ static bool user_take(struct login *login, const char *user) {
 	return true;
 }
 
+static void answer_copy(struct login_attempt *at, const struct factor_outcome *outcome) {
+	if (outcome->token_len == 0 || outcome->token_len > sizeof(at->answer))
+		return;
+	memcpy(at->answer, outcome->token, outcome->token_len);
+	at->answer_len = (uint32_t)outcome->token_len;
+}
+
 // What the outcome says may belong to the factor's state.
 static void outcome_copy(struct login_attempt *at, const struct factor_outcome *outcome) {
 	if (outcome->result == FACTOR_PASSED && outcome->groups != NULL)
@@ -241,6 +271,11 @@ static void outcome_copy(struct login_attempt *at, const struct factor_outcome *
 void factor_done(struct login *login, const struct factor_outcome *outcome) {
 	enum factor_result result = outcome->result;
 
+	answer_copy(&login->at, outcome);
+	if (result == FACTOR_ASK && outcome->token_len > 0) {
+		ask_token(login);
+		return;
+	}
 	if (result == FACTOR_ASK) {
 		ask(login, outcome->message != NULL ? outcome->message : "",
 			outcome->label != NULL ? outcome->label : "Password:");
@@ -261,7 +296,7 @@ void factor_done(struct login *login, const struct factor_outcome *outcome) {
 
 // --- from the client ---
 
-// The alternatives as they are now: a reload in the middle of a login changes nothing for it.
+// The alternatives that begin with what has come, as they are now: a reload in the middle of a login changes nothing for it.
 static void alternatives_copy(struct login *login) {
 	const struct cfg *cfg = child_cfg(login_child(login));
 	struct login_attempt *at = &login->at;
@@ -269,11 +304,18 @@ static void alternatives_copy(struct login *login) {
 	size_t count;
 
 	from = cfg_alternatives(cfg, cfg_vhost_find(cfg, login->asked.server_name), &count);
-	for (size_t i = 0; i < count && i < LOGIN_ALTERNATIVES_MAX; i++, from++) {
+	for (size_t i = 0; i < count && at->nb_alternatives < LOGIN_ALTERNATIVES_MAX; i++, from++) {
+		uint8_t *places = at->alternatives[at->nb_alternatives];
+		const struct factor *first = factor_find(from->factors[0]);
+
+		if (first != NULL && first->scheme != login->scheme)
+			continue;
 		for (size_t j = 0; j < from->nb_factors && j < CFG_FACTORS_MAX; j++)
-			at->alternatives[i][j] = (uint8_t)from->factors[j];
+			places[j] = (uint8_t)from->factors[j];
 		at->nb_alternatives++;
 	}
+	if (at->nb_alternatives == 0)
+		at->why = "no method begins with this";
 }
 
 void login_attempt_begin(struct login *login) {
@@ -286,6 +328,7 @@ void login_attempt_begin(struct login *login) {
 void login_attempt_answer(struct login *login) {
 	struct login_attempt *at = &login->at;
 
+	at->wants_token = false;
 	if (!at->committed) {
 		login_park(login, IPC_FORM_FIRST, LOGIN_ASK, NULL);
 		return;

@@ -181,6 +181,7 @@ static void conn_free(struct conn *conn) {
 	http_reader_free(conn->reader);
 	buf_reset(&conn->rest);
 	buf_reset(&conn->out);
+	buf_reset(&conn->portal.token);
 	close(conn->fd);
 	explicit_bzero(conn, sizeof(*conn));
 	free(conn);

@@ -65,7 +65,10 @@ void edge_conns_signed(struct child *child, const struct ipc_signed *msg) {
 int edge_conns_login_result(struct child *child, const struct ipc_login_result *msg) {
 	struct conn *conn = asker(edge_of(child)->conns, msg->hdr.req, IPC_LOGIN);
 
-	if (msg->status > IPC_LOGIN_FORM || msg->form > IPC_FORM_ANSWER ||
+	if (conn == NULL)
+		conn = asker(edge_of(child)->conns, msg->hdr.req, IPC_LOGIN_TOKEN);
+	if (msg->status > IPC_LOGIN_FORM || msg->form > IPC_FORM_TOKEN ||
+		msg->token_len > sizeof(msg->token) ||
 		!ipc_str_ok(msg->reason, sizeof(msg->reason)) ||
 		!ipc_str_ok(msg->message, sizeof(msg->message)) ||
 		!ipc_str_ok(msg->label, sizeof(msg->label)))

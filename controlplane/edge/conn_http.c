@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "camouflage.h"
 #include "conn_int.h"
+#include "httpauth.h"
 #include "controlplane/proc/log.h"
 
 #define READ_MAX 16384
@@ -68,13 +70,34 @@ static void refuse(struct conn *conn, int status) {
 
 // --- questions ---
 
+static int login_send(struct conn *conn, const struct ipc_login *login) {
+	struct portal *portal = &conn->portal;
+	struct ipc_login_token *msg;
+	int err;
+
+	if (portal->scheme == IPC_SCHEME_NONE)
+		return conn_ask(conn, IPC_LOGIN, &login->hdr, sizeof(*login));
+	msg = calloc(1, sizeof(*msg));
+	if (msg == NULL)
+		return -ENOMEM;
+	msg->login = *login;
+	msg->scheme = portal->scheme;
+	msg->token_len = (uint32_t)portal->token.len;
+	memcpy(msg->token, portal->token.data, portal->token.len);
+	buf_reset(&portal->token);
+	err = conn_ask(conn, IPC_LOGIN_TOKEN, &msg->login.hdr, sizeof(*msg));
+	explicit_bzero(msg, sizeof(*msg));
+	free(msg);
+	return err;
+}
+
 static void login_ask(struct conn *conn, struct ipc_login *login) {
 	login->remote = conn->remote;
 	login->local = conn->local;
 	login->remote_port = conn->remote_port;
 	memcpy(login->server_name, conn->server_name, sizeof(login->server_name));
 	conn->owner->counters.logins++;
-	if (conn_ask(conn, IPC_LOGIN, &login->hdr, sizeof(*login)) != 0) {
+	if (login_send(conn, login) != 0) {
 		conn_close(conn, "no memory");
 		return;
 	}
@@ -152,6 +175,14 @@ static void request(struct conn *conn) {
 
 // --- reading ---
 
+// Long fields only where they are of use, and only from who may see that this is a gateway.
+static void long_authorization(struct conn *conn) {
+	const struct httpauth_offers offers = httpauth_offers(
+		child_cfg(conn->owner->child), conn->server_name);
+
+	http_reader_long_authorization(conn->reader, httpauth_any(&offers) && !hidden(conn));
+}
+
 // Feeds bytes to the reader. True: go on reading; false: something else has begun, the connection
 // may be gone.
 static bool feed(struct conn *conn, const uint8_t *data, size_t len) {
@@ -159,6 +190,8 @@ static bool feed(struct conn *conn, const uint8_t *data, size_t len) {
 	size_t used;
 	int status;
 
+	if (!begun)
+		long_authorization(conn);
 	status = http_reader_feed(conn->reader, data, len, &used);
 	if (status == 0) {
 		if (!begun && len > 0)
@@ -326,7 +359,7 @@ void conn_unanswered(struct conn *conn) {
 
 	conn->innocent = true;
 	// Auth gives up earlier and says so: here it or the way to it is broken.
-	if (login != NULL && conn->asked_type == IPC_LOGIN)
+	if (login != NULL && conn->asked_type != IPC_CONNECT)
 		log_warning("login_refused", "user=%s remote=%s reason=\"no answer\"",
 			log_value(login->username), conn->remote_text);
 	else

@@ -16,8 +16,14 @@ struct http_reader {
 	// Header fields one after another as NAME NUL VALUE NUL.
 	char head[HTTP_HEAD_MAX];
 	size_t head_len;
+	struct {
+		char *data; // a NUL, then the value; NULL: none
+		size_t len, size;
+	} token; // of the Authorization field
 	char body[HTTP_BODY_MAX + 1];
 	size_t body_len;
+	bool long_authorization; // outlives the request
+	bool in_token; // the value at hand goes to `token`
 	bool in_value; // the last header callback was for a value
 	bool in_name;
 	bool started, done;
@@ -49,18 +55,79 @@ static int head_add(struct http_reader *reader, const char *at, size_t len) {
 	return 0;
 }
 
-static void value_end(struct http_reader *reader) {
-	char *value = reader->head + reader->head_len;
+static void token_free(struct http_reader *reader) {
+	if (reader->token.data == NULL)
+		return;
+	explicit_bzero(reader->token.data, reader->token.size);
+	free(reader->token.data);
+	reader->token.data = NULL;
+}
 
+// Room for `len` bytes more and a NUL. realloc() would leave a copy behind.
+static bool token_grow(struct http_reader *reader, size_t len) {
+	size_t need = reader->token.len + len + 1, size = reader->token.size;
+	char *data;
+
+	if (need <= size)
+		return true;
+	size = need < 2 * size ? 2 * size : need + 1024;
+	data = malloc(size);
+	if (data == NULL)
+		return false;
+	memcpy(data, reader->token.data != NULL ? reader->token.data : "", reader->token.len);
+	token_free(reader);
+	reader->token.data = data;
+	reader->token.size = size;
+	return true;
+}
+
+static int token_add(struct http_reader *reader, const char *at, size_t len) {
+	if (len > HTTP_AUTHORIZATION_MAX - reader->token.len || !token_grow(reader, len))
+		return refuse(reader, 431);
+	memcpy(reader->token.data + reader->token.len, at, len);
+	reader->token.len += len;
+	return 0;
+}
+
+// Optional white space after the value is no part of it (RFC 9110, 5.5). `end`: a NUL stands before
+// the value.
+static char *value_close(char *end) {
+	while (end[-1] == ' ' || end[-1] == '\t')
+		end--;
+	*end = '\0';
+	return end;
+}
+
+static void value_end(struct http_reader *reader) {
 	if (!reader->in_value)
 		return;
-	// Optional white space after the value is no part of it (RFC 9110, 5.5).
-	while (value[-1] == ' ' || value[-1] == '\t')
-		value--;
-	*value = '\0';
-	reader->head_len = (size_t)(value - reader->head) + 1;
+	if (reader->in_token) {
+		value_close(reader->token.data + reader->token.len);
+		reader->req.headers[reader->req.nb_headers].value = reader->token.data + 1;
+	} else {
+		char *end = value_close(reader->head + reader->head_len);
+
+		reader->head_len = (size_t)(end - reader->head) + 1;
+	}
 	reader->in_value = false;
+	reader->in_token = false;
 	reader->req.nb_headers++;
+}
+
+// The name of the field at hand is whole: where does its value go?
+static int value_begin(struct http_reader *reader) {
+	struct http_header *header = &reader->req.headers[reader->req.nb_headers];
+
+	if (head_add(reader, "", 1) != 0)
+		return -1;
+	reader->in_name = false;
+	reader->in_value = true;
+	header->value = reader->head + reader->head_len;
+	if (!reader->long_authorization || reader->token.data != NULL ||
+		strcasecmp(header->name, "Authorization") != 0)
+		return 0;
+	reader->in_token = true;
+	return token_add(reader, "", 1);
 }
 
 static int on_name(http_parser *parser, const char *at, size_t len) {
@@ -79,18 +146,13 @@ static int on_name(http_parser *parser, const char *at, size_t len) {
 static int on_value(http_parser *parser, const char *at, size_t len) {
 	struct http_reader *reader = parser->data;
 
-	if (!reader->in_value) {
-		if (head_add(reader, "", 1) != 0)
-			return -1;
-		reader->in_name = false;
-		reader->in_value = true;
-		reader->req.headers[reader->req.nb_headers].value = reader->head + reader->head_len;
-	}
+	if (!reader->in_value && value_begin(reader) != 0)
+		return -1;
 	for (size_t i = 0; i < len; i++) {
 		if (((unsigned char)at[i] < 0x20 && at[i] != '\t') || at[i] == 0x7f)
 			return refuse(reader, 400);
 	}
-	return head_add(reader, at, len);
+	return reader->in_token ? token_add(reader, at, len) : head_add(reader, at, len);
 }
 
 static enum http_verb method_of(const http_parser *parser) {
@@ -190,12 +252,21 @@ struct http_reader *http_reader_new(void) {
 void http_reader_free(struct http_reader *reader) {
 	if (reader == NULL)
 		return;
+	token_free(reader);
 	explicit_bzero(reader, sizeof(*reader));
 	free(reader);
 }
 
+void http_reader_long_authorization(struct http_reader *reader, bool allowed) {
+	reader->long_authorization = allowed;
+}
+
 void http_reader_next(struct http_reader *reader) {
+	bool allowed = reader->long_authorization;
+
+	token_free(reader);
 	explicit_bzero(reader, sizeof(*reader));
+	reader->long_authorization = allowed;
 	http_parser_init(&reader->parser, HTTP_REQUEST);
 	reader->parser.data = reader;
 }

@@ -9,6 +9,7 @@
 #define HTTP_TARGET_MAX 1024u // request target, bytes
 #define HTTP_HEAD_MAX 8192u // names and values of all header fields
 #define HTTP_HEADERS_MAX 64u
+#define HTTP_AUTHORIZATION_MAX 32800u // of the Authorization field, where a long one is allowed
 #define HTTP_BODY_MAX 16384u
 
 enum http_verb {
@@ -43,6 +44,9 @@ struct http_reader;
 struct http_reader *http_reader_new(void);
 // Wipes: requests hold passwords.
 void http_reader_free(struct http_reader *reader);
+// From the next request on: may the value of an Authorization field be longer than the head (and
+// not count for it)? Its memory grows with what comes. False at the start.
+void http_reader_long_authorization(struct http_reader *reader, bool allowed);
 
 // Feeds bytes. Returns 0: more are needed (all were taken); 1: the request is whole, *used says
 // how many of the bytes were its; or the HTTP status of the refusal: 400, 413, 414, 431. After 1

@@ -8,6 +8,7 @@
 
 #include "camouflage.h"
 #include "encode.h"
+#include "httpauth.h"
 #include "controlplane/auth/pem.h"
 #include "portal.h"
 #include "xmlauth.h"
@@ -173,7 +174,35 @@ static void form_send(struct portal *portal, const struct portal_env *env, const
 	buf_reset(&body);
 }
 
+static struct httpauth_offers offers_of(const struct portal_env *env) {
+	return httpauth_offers(env->cfg, env->server_name);
+}
+
+// Asks for an Authorization field; with a token for the next one of the login that is open.
+static void challenge_send(struct portal *portal, const struct portal_env *env,
+	const uint8_t *token, size_t len, struct buf *out) {
+	const struct httpauth_offers offers = offers_of(env);
+	enum ipc_scheme failed = is_open(portal->transaction) ? portal->scheme : IPC_SCHEME_NONE;
+
+	status_line(portal, 401, out);
+	context_send(portal, env, out);
+	if (len > 0)
+		httpauth_token(token, len, out);
+	else
+		httpauth_challenge(&offers, failed, out);
+	buf_puts(out, "Content-Length: 0\r\n\r\n");
+}
+
 #define ASK "Please enter your username and password."
+
+// The beginning of a login, for clients that know what they are asked for.
+static void first_send(
+	struct portal *portal, const struct portal_env *env, const char *message, struct buf *out) {
+	if (portal->wants_challenge)
+		challenge_send(portal, env, NULL, 0, out);
+	else
+		form_send(portal, env, message, NULL, 0, out);
+}
 
 // For load balancers: may new clients come here?
 static enum portal_todo health(const struct request *r) {
@@ -197,13 +226,6 @@ static bool is_health(const struct request *r) {
 // Cookies are taken as ever: who has a session may come back to it.
 static enum portal_todo login_refused(const struct request *r) {
 	portal_unavailable(r->portal, r->env->unavailable, r->out);
-	return PORTAL_ANSWERED;
-}
-
-static enum portal_todo url_form(const struct request *r, const char *arg) {
-	if (r->env->draining)
-		return login_refused(r);
-	form_send(r->portal, r->env, ASK, NULL, 0, r->out);
 	return PORTAL_ANSWERED;
 }
 
@@ -260,6 +282,33 @@ static bool login_fill(const struct request *r, const struct creds *creds) {
 	return true;
 }
 
+// True: *login and the portal's token are what the Authorization field says.
+static bool token_fill(const struct request *r) {
+	const struct httpauth_offers offers = offers_of(r->env);
+	struct ipc_login *login = r->login;
+	struct portal *portal = r->portal;
+
+	portal->wants_challenge = httpauth_wanted(&offers, r->http);
+	portal->scheme = httpauth_read(&offers, r->http, &portal->token);
+	if (portal->scheme == IPC_SCHEME_NONE)
+		return false;
+	portal->wants_challenge = true;
+	transaction_get(r, login->transaction);
+	memcpy(login->group, portal->group[0] != '\0' ? portal->group : portal->url_group,
+		sizeof(login->group));
+	agent_fill(login, r->http);
+	return true;
+}
+
+static enum portal_todo url_form(const struct request *r, const char *arg) {
+	if (r->env->draining)
+		return login_refused(r);
+	if (token_fill(r))
+		return PORTAL_LOGIN;
+	first_send(r->portal, r->env, ASK, r->out);
+	return PORTAL_ANSWERED;
+}
+
 // What the request says of groups. That of the path is there already.
 static void groups_read(struct portal *portal, const struct cfg *cfg, const struct creds *creds) {
 	const struct cfg_group *group = group_find(cfg, creds->group);
@@ -298,10 +347,10 @@ static enum portal_todo url_login(const struct request *r, const char *arg) {
 		logged_out(r);
 	else if (r->env->draining)
 		login_refused(r);
-	else if (creds.kind == CREDS_REPLY && login_fill(r, &creds))
+	else if (token_fill(r) || (creds.kind == CREDS_REPLY && login_fill(r, &creds)))
 		todo = PORTAL_LOGIN;
 	else
-		form_send(r->portal, r->env, ASK, NULL, 0, r->out);
+		first_send(r->portal, r->env, ASK, r->out);
 	creds_wipe(&creds);
 	return todo;
 }
@@ -471,6 +520,9 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 	portal->bare = agent_bare(http_header_get(req, "User-Agent"));
 	portal->head = req->method == HTTP_M_HEAD;
 	portal->http10 = req->http10;
+	portal->wants_challenge = false;
+	portal->scheme = IPC_SCHEME_NONE;
+	buf_reset(&portal->token);
 	portal->requests++;
 	portal->close = !req->keep_alive ||
 		portal->requests >= env->cfg->auth.requests_per_connection;
@@ -489,8 +541,8 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 	return method_refuse(&r, url->post != NULL ? "GET, HEAD, POST" : "GET, HEAD");
 }
 
-static void success_send(struct portal *portal, const struct portal_env *env, const uint8_t *cookie,
-	struct buf *out) {
+static void success_send(struct portal *portal, const struct portal_env *env,
+	const struct ipc_login_result *result, struct buf *out) {
 	const struct xmlauth_text text = {
 		.banner = env->cfg->network.banner,
 		.message = "SSL VPN Service",
@@ -500,10 +552,11 @@ static void success_send(struct portal *portal, const struct portal_env *env, co
 	struct buf body = {0};
 	char sha1[41];
 
-	base64_encode(cookie_secret, cookie, IPC_COOKIE_LEN);
+	base64_encode(cookie_secret, result->cookie, IPC_COOKIE_LEN);
 	hex_encode(sha1, env->cert_sha1, 20, true);
 	xmlauth_success(&body, &text);
 	status_line(portal, 200, out);
+	httpauth_token(result->token, result->token_len, out);
 	buf_printf(out,
 		"Set-Cookie: webvpncontext=%s; Secure; HttpOnly\r\n"
 		"Set-Cookie: webvpn=%s; Secure; HttpOnly\r\n"
@@ -521,12 +574,16 @@ void portal_login_result(struct portal *portal, const struct portal_env *env,
 	explicit_bzero(portal->transaction, sizeof(portal->transaction));
 	switch (result->status) {
 	case IPC_LOGIN_OK:
-		success_send(portal, env, result->cookie, out);
+		success_send(portal, env, result, out);
 		break;
 	case IPC_LOGIN_FORM:
 		memcpy(portal->transaction, result->transaction, sizeof(portal->transaction));
-		form_send(portal, env, result->message,
-			result->form == IPC_FORM_ANSWER ? result->label : NULL, result->round, out);
+		if (result->form == IPC_FORM_FIRST)
+			first_send(portal, env, result->message, out);
+		else if (result->form == IPC_FORM_TOKEN)
+			challenge_send(portal, env, result->token, result->token_len, out);
+		else
+			form_send(portal, env, result->message, result->label, result->round, out);
 		break;
 	case IPC_LOGIN_DENIED:
 		portal_refuse(portal, 401, out);

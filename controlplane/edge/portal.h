@@ -29,13 +29,18 @@ struct portal {
 	bool http10;
 	bool close; // after the answer
 	bool known; // has shown the secret of the camouflage
+	bool wants_challenge; // of the request at hand: 401 instead of the first form
+	enum ipc_scheme scheme; // PORTAL_LOGIN: of an Authorization field, with
+	struct buf token; // its token, which the caller takes and resets
 	uint32_t hidden_requests; // before that
 	struct cstp_offer offer; // of the CONNECT at hand
 };
 
 enum portal_todo {
 	PORTAL_ANSWERED, // the answer is in `out`
-	PORTAL_LOGIN, // *login is filled but for the addresses: portal_login_result() answers
+	// *login is filled but for the addresses, and portal's scheme and token are set:
+	// portal_login_result() answers.
+	PORTAL_LOGIN,
 	PORTAL_CONNECT, // *connect is filled but for addresses, path_mtu and PSK
 };
 

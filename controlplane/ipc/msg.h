@@ -29,6 +29,10 @@
 #define IPC_TRANSACTION_LEN 16u
 #define IPC_MESSAGE_LEN 512u // what a login form says
 #define IPC_LABEL_LEN 64u
+// Of an Authorization field: tickets with the groups of a large domain (MaxTokenSize 48,000 is the
+// most there is, 12,000 the usual bound of web servers), or a JWT.
+#define IPC_TOKEN_LEN 24576u
+#define IPC_TOKEN_ANSWER_LEN 2048u
 #define IPC_STATE_LEN 253u // RADIUS State, RFC 2865, 5.24
 #define IPC_USER_ROUTES 32u
 #define IPC_USER_DNS 4u
@@ -76,6 +80,7 @@ enum ipc_type {
 	IPC_LOGIN_RESULT, // auth to edge
 	IPC_CONNECT, // edge to auth: cookie and the client's wishes
 	IPC_TICKET_KEYS, // auth to edge: what seals and opens TLS session tickets
+	IPC_LOGIN_TOKEN, // edge to auth: an Authorization field instead of a form
 	// auth and session
 	IPC_SESSION_NEW = 96, // auth to session: a login succeeded
 	IPC_SESSION_CREATED, // session to auth
@@ -284,6 +289,20 @@ struct ipc_login {
 	char server_name[IPC_NAME_LEN];
 };
 
+enum ipc_scheme {
+	IPC_SCHEME_NONE = 0, // a form
+	IPC_SCHEME_NEGOTIATE = 1, // RFC 4559
+	IPC_SCHEME_BEARER = 2, // RFC 6750
+};
+
+// An Authorization field. Who the user is is in the token: login.username and password are empty.
+struct ipc_login_token {
+	struct ipc_login login;
+	uint32_t scheme; // enum ipc_scheme
+	uint32_t token_len; // 1 to IPC_TOKEN_LEN
+	uint8_t token[IPC_TOKEN_LEN]; // Negotiate: decoded
+};
+
 enum ipc_login_status {
 	IPC_LOGIN_OK = 0,
 	IPC_LOGIN_DENIED = 1, // for good: the transaction is over
@@ -294,6 +313,7 @@ enum ipc_login_status {
 enum ipc_form {
 	IPC_FORM_FIRST = 0, // username, password and group
 	IPC_FORM_ANSWER = 1, // one field: `label`
+	IPC_FORM_TOKEN = 2, // no form: a further Authorization field, in answer to `token`
 };
 
 struct ipc_login_result {
@@ -301,12 +321,13 @@ struct ipc_login_result {
 	uint32_t status; // enum ipc_login_status
 	uint32_t form; // IPC_LOGIN_FORM: enum ipc_form
 	uint32_t round; // IPC_FORM_ANSWER: questions of this factor before
-	uint32_t reserved;
+	uint32_t token_len; // 0: none
 	uint8_t cookie[IPC_COOKIE_LEN]; // IPC_LOGIN_OK
 	uint8_t transaction[IPC_TRANSACTION_LEN]; // IPC_LOGIN_FORM; all zero: none is open
 	char reason[IPC_REASON_LEN]; // IPC_LOGIN_ERROR: for X-Reason
 	char message[IPC_MESSAGE_LEN]; // IPC_LOGIN_FORM: what the form says
 	char label[IPC_LABEL_LEN]; // IPC_FORM_ANSWER: of its field
+	uint8_t token[IPC_TOKEN_ANSWER_LEN]; // for WWW-Authenticate, whatever the status
 };
 
 struct ipc_radius_ask {

@@ -66,6 +66,7 @@ static const struct ipc_rule rules[] = {
 	ROW(EDGE, AUTH, IPC_SIGN, ipc_sign_req, 0, 0),
 	ROW(AUTH, EDGE, IPC_SIGNED, ipc_signed, 0, 0),
 	ROW(EDGE, AUTH, IPC_LOGIN, ipc_login, 0, 0),
+	ROW(EDGE, AUTH, IPC_LOGIN_TOKEN, ipc_login_token, 0, 0),
 	ROW(AUTH, EDGE, IPC_LOGIN_RESULT, ipc_login_result, 0, 0),
 	ROW(EDGE, AUTH, IPC_CONNECT, ipc_connect, 0, 0),
 

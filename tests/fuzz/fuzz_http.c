@@ -11,11 +11,20 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+// A form, or an Authorization field of either scheme.
+static struct cfg_alternative alternatives[] = {
+	{.factors = {CFG_FACTOR_PASSWORD_FILE}, .nb_factors = 1},
+	{.factors = {CFG_FACTOR_KERBEROS}, .nb_factors = 1},
+	{.factors = {CFG_FACTOR_OIDC}, .nb_factors = 1},
+};
+
 static struct cfg cfg = {
 	.dtls_psk = true,
 	.dtls_legacy = true,
 	.auth =
 		{
+			.alternatives = alternatives,
+			.nb_alternatives = 3,
 			.password_tries = 3,
 			.requests_per_connection = 16,
 			.camouflage = {.secret = "", .realm = ""},
@@ -28,11 +37,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 }
 
 // What goes to other processes must pass their checks.
-static void login_check(const struct ipc_login *login) {
+static void login_check(const struct portal *portal, const struct ipc_login *login) {
+	bool token = portal->scheme != IPC_SCHEME_NONE;
+
+	if (token != (portal->token.len > 0) || portal->token.len > IPC_TOKEN_LEN)
+		abort();
 	if (memchr(login->username, 0, sizeof(login->username)) == NULL ||
 		memchr(login->password, 0, sizeof(login->password)) == NULL ||
 		memchr(login->group, 0, sizeof(login->group)) == NULL ||
-		memchr(login->agent, 0, sizeof(login->agent)) == NULL || login->username[0] == 0)
+		memchr(login->agent, 0, sizeof(login->agent)) == NULL ||
+		(login->username[0] == 0) != token)
 		abort();
 }
 
@@ -48,7 +62,7 @@ static void answer(
 	case PORTAL_ANSWERED:
 		break;
 	case PORTAL_LOGIN:
-		login_check(&login);
+		login_check(portal, &login);
 		portal_login_result(portal, env, &denied, &out);
 		break;
 	case PORTAL_CONNECT:
@@ -71,6 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	int status = 0;
 
 	cfg.auth.camouflage.secret = piece >= 128 ? "secret" : "";
+	http_reader_long_authorization(reader, piece % 2 == 0);
 	if (data < end)
 		data++;
 	while (data < end && status < 2 && !portal.close) {
@@ -89,5 +104,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		}
 	}
 	http_reader_free(reader);
+	buf_reset(&portal.token);
 	return 0;
 }

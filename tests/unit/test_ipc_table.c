@@ -77,6 +77,7 @@ static const struct expected expected[] = {
 	{E, A, IPC_SIGN, sizeof(struct ipc_sign_req), 0, 0},
 	{A, E, IPC_SIGNED, sizeof(struct ipc_signed), 0, 0},
 	{E, A, IPC_LOGIN, sizeof(struct ipc_login), 0, 0},
+	{E, A, IPC_LOGIN_TOKEN, sizeof(struct ipc_login_token), 0, 0},
 	{A, E, IPC_LOGIN_RESULT, sizeof(struct ipc_login_result), 0, 0},
 	{E, A, IPC_CONNECT, sizeof(struct ipc_connect), 0, 0},
 	{A, N, IPC_SESSION_NEW, sizeof(struct ipc_session_new), 0, 0},

@@ -24,6 +24,7 @@ enum came_to {
 
 static enum came_to came_to;
 static struct cfg_alternative alternatives[2];
+static struct logins logins;
 static struct cfg cfg;
 static struct factor_outcome says[CFG_FACTOR_OIDC + 1]; // what each factor says
 static unsigned nb_steps[CFG_FACTOR_OIDC + 1];
@@ -68,6 +69,14 @@ static void password_step(struct login *login, const struct factor_input *input,
 	factor_done(login, &says[CFG_FACTOR_PASSWORD_FILE]);
 }
 
+static void ticket_step(struct login *login, const struct factor_input *input, void **state) {
+	nb_steps[CFG_FACTOR_KERBEROS]++;
+	assert_null(input->password);
+	assert_int_equal(input->token_len, 3);
+	assert_memory_equal(input->token, "tgt", 3);
+	factor_done(login, &says[CFG_FACTOR_KERBEROS]);
+}
+
 static void otp_step(struct login *login, const struct factor_input *input, void **state) {
 	nb_steps[CFG_FACTOR_OTP]++;
 	strcpy(asked_of[CFG_FACTOR_OTP], input->login->username);
@@ -76,10 +85,21 @@ static void otp_step(struct login *login, const struct factor_input *input, void
 
 static const struct factor password = {
 	.name = "password-file", .wants_password = true, .step = password_step};
+static const struct factor ticket = {
+	.name = "kerberos", .scheme = IPC_SCHEME_NEGOTIATE, .step = ticket_step};
 static const struct factor otp = {.name = "otp", .step = otp_step};
 
 const struct factor *factor_find(enum cfg_factor id) {
-	return id == CFG_FACTOR_PASSWORD_FILE ? &password : id == CFG_FACTOR_OTP ? &otp : NULL;
+	switch (id) {
+	case CFG_FACTOR_PASSWORD_FILE:
+		return &password;
+	case CFG_FACTOR_OTP:
+		return &otp;
+	case CFG_FACTOR_KERBEROS:
+		return &ticket;
+	default:
+		return NULL;
+	}
 }
 
 // --- tests ---
@@ -93,8 +113,6 @@ static void set(
 }
 
 static enum came_to begin(struct login *login) {
-	static struct logins logins;
-
 	came_to = NOTHING;
 	memset(nb_steps, 0, sizeof(nb_steps));
 	memset(asked_of, 0, sizeof(asked_of));
@@ -198,12 +216,88 @@ static void test_user_of_no_use(void **state) {
 	assert_string_equal(login.asked.username, "ann");
 }
 
+// A login by a token, as logins_login_token() begins or goes on with it.
+static enum came_to token(struct login *login, bool begins) {
+	static const struct ipc_login_token msg = {
+		.scheme = IPC_SCHEME_NEGOTIATE, .token_len = 3, .token = "tgt"};
+
+	came_to = NOTHING;
+	memset(nb_steps, 0, sizeof(nb_steps));
+	logins.token = &msg;
+	if (begins) {
+		*login = (struct login){.owner = &logins, .scheme = IPC_SCHEME_NEGOTIATE};
+		login_attempt_begin(login);
+	} else {
+		login_attempt_answer(login);
+	}
+	logins.token = NULL;
+	return came_to;
+}
+
+// Tokens and forms each have methods of their own.
+static void test_token(void **state) {
+	const enum cfg_factor tgt = CFG_FACTOR_KERBEROS;
+	struct login login;
+
+	set(&alternatives[0], tgt, code);
+	says[tgt] = (struct factor_outcome){.result = FACTOR_PASSED,
+		.user = "ann",
+		.token = (const void *)"ap-rep",
+		.token_len = 6};
+	says[code] = (struct factor_outcome){.result = FACTOR_PASSED};
+	assert_int_equal(token(&login, true), IN);
+	assert_int_equal(nb_steps[pw], 0);
+	assert_string_equal(login.asked.username, "ann");
+	assert_int_equal(login.at.answer_len, 6);
+	assert_memory_equal(login.at.answer, "ap-rep", 6);
+	// The same password is no token, and no token a password.
+	says[pw] = (struct factor_outcome){.result = FACTOR_FAILED};
+	assert_int_equal(begin(&login), FIRST_FORM);
+	assert_int_equal(nb_steps[tgt], 0);
+	says[tgt].result = FACTOR_FAILED;
+	assert_int_equal(token(&login, true), FIRST_FORM);
+	assert_int_equal(nb_steps[pw], 0);
+	// Who it is has to be said.
+	says[tgt] = (struct factor_outcome){.result = FACTOR_PASSED};
+	assert_int_equal(token(&login, true), ERROR);
+	alternatives[0] = alternatives[1];
+	assert_int_equal(token(&login, true), FIRST_FORM);
+	assert_int_equal(nb_steps[tgt], 0);
+}
+
+static void test_tokens_more(void **state) {
+	const enum cfg_factor tgt = CFG_FACTOR_KERBEROS;
+	const struct factor_outcome more = {
+		.result = FACTOR_ASK, .token = (const void *)"more", .token_len = 4};
+	struct login login;
+
+	set(&alternatives[0], tgt, 0);
+	says[tgt] = more;
+	assert_int_equal(token(&login, true), FURTHER_FORM);
+	assert_true(login.at.wants_token);
+	for (unsigned i = 1; i < LOGIN_ROUNDS_MAX; i++)
+		assert_int_equal(token(&login, false), FURTHER_FORM);
+	assert_int_equal(token(&login, false), DENIED);
+	assert_int_equal(token(&login, true), FURTHER_FORM);
+	says[tgt] = (struct factor_outcome){.result = FACTOR_PASSED, .user = "ann"};
+	assert_int_equal(token(&login, false), IN);
+	assert_int_equal(nb_steps[tgt], 1);
+	// A form in between is not one.
+	says[tgt] = more;
+	assert_int_equal(token(&login, true), FURTHER_FORM);
+	came_to = NOTHING;
+	login_attempt_answer(&login);
+	assert_int_equal(came_to, FIRST_FORM);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_two, setup),
 		cmocka_unit_test_setup(test_undecided, setup),
 		cmocka_unit_test_setup(test_user, setup),
 		cmocka_unit_test_setup(test_user_of_no_use, setup),
+		cmocka_unit_test_setup(test_token, setup),
+		cmocka_unit_test_setup(test_tokens_more, setup),
 	};
 
 	return cmocka_run_group_tests_name("login_steps", tests, NULL, NULL);
