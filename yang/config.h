@@ -255,6 +255,10 @@ struct cfg_vhost {
 	struct cfg_settings settings;
 };
 
+struct cfg_http_header {
+	char *name, *value;
+};
+
 struct cfg_radius_server {
 	char *name;
 	struct cfg_addr addr;
@@ -307,6 +311,8 @@ struct cfg {
 	char *run_dir; // sockets; default /run/penstock
 	uint32_t edges; // edge processes
 	uint32_t connections_per_edge; // at most, not yet in a tunnel
+	struct cfg_http_header *http_headers; // of each answer before the tunnel
+	size_t nb_http_headers;
 	char *health_path; // answered for load balancers; empty: none
 	enum cfg_log_level log_level;
 	struct cfg_auth auth;

@@ -112,6 +112,17 @@ static void build_dataplane(
 		build_port(build, port, &dp->ports[i]);
 }
 
+static void build_http_headers(struct build *build, const struct lyd_node *top, struct cfg *cfg) {
+	const struct lyd_node *node = tree_child(top, "http-header");
+
+	cfg->http_headers = build_entries(
+		build, node, &cfg->nb_http_headers, sizeof(*cfg->http_headers));
+	for (size_t i = 0; i < cfg->nb_http_headers; i++, node = tree_next(node)) {
+		cfg->http_headers[i].name = build_string(build, node, "name");
+		cfg->http_headers[i].value = build_string(build, node, "value");
+	}
+}
+
 struct cfg *cfg_build(const struct lyd_node *penstock) {
 	static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 	struct build build = {0};
@@ -129,6 +140,7 @@ struct cfg *cfg_build(const struct lyd_node *penstock) {
 	cfg->dtls_legacy = tree_bool(tree_child(penstock, "dtls"), "legacy");
 	cfg->state_dir = build_string(&build, penstock, "state-directory");
 	cfg->run_dir = build_string(&build, penstock, "run-directory");
+	build_http_headers(&build, penstock, cfg);
 	cfg->health_path = build_string(&build, penstock, "health-path");
 	cfg->edges = tree_number(penstock, "edges");
 	cfg->connections_per_edge = tree_number(penstock, "connections-per-edge");
@@ -167,6 +179,11 @@ void cfg_free(struct cfg *cfg) {
 		free(cert->key_file);
 		build_strings_free(cert->server_names, cert->nb_server_names);
 	}
+	for (size_t i = 0; i < cfg->nb_http_headers; i++) {
+		free(cfg->http_headers[i].name);
+		free(cfg->http_headers[i].value);
+	}
+	free(cfg->http_headers);
 	for (size_t i = 0; i < cfg->nb_pools; i++)
 		free(cfg->pools[i].name);
 	free(cfg->certificates);

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "yang/config_priv.h"
 
@@ -91,6 +92,31 @@ static void check_certificates(struct errors *errors, const struct cfg *cfg) {
 						cfg->certificates[k].name);
 			}
 		}
+	}
+}
+
+// ---- headers
+
+// What a connection, a login or a tunnel is made of is not for the configuration to say.
+static bool header_is_ours(const char *name) {
+	static const char *const ours[] = {"Connection", "Content-Length", "Content-Type",
+		"Content-Encoding", "Location", "Set-Cookie", "Trailer", "Transfer-Encoding",
+		"Upgrade", "WWW-Authenticate", "X-Reason", "X-Transcend-Version"};
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(*ours); i++) {
+		if (strcasecmp(name, ours[i]) == 0)
+			return true;
+	}
+	return strncasecmp(name, "X-CSTP-", 7) == 0 || strncasecmp(name, "X-DTLS", 6) == 0;
+}
+
+static void check_http_headers(struct errors *errors, const struct cfg *cfg) {
+	for (size_t i = 0; i < cfg->nb_http_headers; i++) {
+		if (header_is_ours(cfg->http_headers[i].name))
+			errors_add(errors,
+				TOP "/http-header[name='%s']/name: a header that the gateway sends "
+				    "itself, expected another one",
+				cfg->http_headers[i].name);
 	}
 }
 
@@ -281,6 +307,7 @@ void cfg_cross_check(struct errors *errors, const struct cfg *cfg) {
 	check_listen(errors, cfg);
 	check_proxies(errors, cfg);
 	check_certificates(errors, cfg);
+	check_http_headers(errors, cfg);
 	check_pools(errors, cfg);
 	check_ports(errors, cfg);
 	check_limits(errors, cfg);

@@ -58,12 +58,14 @@ static void answer(struct conn *conn) {
 }
 
 static void refuse(struct conn *conn, int status) {
+	const struct portal_env env = env_of(conn);
+
 	log_debug("refused", "remote=%s status=%d", conn->remote_text, status);
 	if (hidden(conn)) {
 		conn->portal.head = false; // that was another request
 		camouflage_refuse(&conn->portal, child_cfg(conn->owner->child), status, &conn->out);
 	} else {
-		portal_refuse(&conn->portal, status, &conn->out);
+		portal_refuse(&conn->portal, &env, status, &conn->out);
 	}
 	answer(conn);
 }
@@ -356,6 +358,7 @@ void conn_connected(struct conn *conn, const struct ipc_connect_result *msg) {
 
 void conn_unanswered(struct conn *conn) {
 	const struct ipc_login *login = (const struct ipc_login *)conn->asked;
+	const struct portal_env env = env_of(conn);
 
 	conn->innocent = true;
 	// Auth gives up earlier and says so: here it or the way to it is broken.
@@ -368,7 +371,7 @@ void conn_unanswered(struct conn *conn) {
 		refuse(conn, 503);
 		return;
 	}
-	portal_unavailable(&conn->portal, "Server busy", &conn->out);
+	portal_unavailable(&conn->portal, &env, "Server busy", &conn->out);
 	answer(conn);
 }
 

@@ -61,9 +61,13 @@ static const char *status_text(int status) {
 	}
 }
 
-static void status_line(struct portal *portal, int status, struct buf *out) {
+static void status_line(
+	struct portal *portal, const struct portal_env *env, int status, struct buf *out) {
 	buf_printf(out, "HTTP/1.1 %d %s\r\nConnection: %s\r\n", status, status_text(status),
 		portal->close ? "close" : "Keep-Alive");
+	for (size_t i = 0; i < env->cfg->nb_http_headers; i++)
+		buf_printf(out, "%s: %s\r\n", env->cfg->http_headers[i].name,
+			env->cfg->http_headers[i].value);
 }
 
 // The last headers and the body; a HEAD gets the same headers and no body.
@@ -77,20 +81,22 @@ static void body_add(
 
 static enum portal_todo answer(
 	const struct request *r, int status, const char *type, const char *body) {
-	status_line(r->portal, status, r->out);
+	status_line(r->portal, r->env, status, r->out);
 	body_add(r->portal, type, body, strlen(body), r->out);
 	return PORTAL_ANSWERED;
 }
 
-void portal_refuse(struct portal *portal, int status, struct buf *out) {
+void portal_refuse(
+	struct portal *portal, const struct portal_env *env, int status, struct buf *out) {
 	portal->close = true;
-	status_line(portal, status, out);
+	status_line(portal, env, status, out);
 	buf_puts(out, "Content-Length: 0\r\n\r\n");
 }
 
-void portal_unavailable(struct portal *portal, const char *reason, struct buf *out) {
+void portal_unavailable(
+	struct portal *portal, const struct portal_env *env, const char *reason, struct buf *out) {
 	portal->close = true;
-	status_line(portal, 503, out);
+	status_line(portal, env, 503, out);
 	buf_printf(out, "X-Reason: %s\r\nContent-Length: 0\r\n\r\n", reason);
 }
 
@@ -167,7 +173,7 @@ static void form_send(struct portal *portal, const struct portal_env *env, const
 		percent_encode(action_secret + 1, portal->url_group);
 	camouflage_add(portal, env->cfg, action_secret, sizeof(action_secret));
 	xmlauth_form(&body, &text);
-	status_line(portal, 200, out);
+	status_line(portal, env, 200, out);
 	context_send(portal, env, out);
 	body_add(portal, "text/xml", body.data, body.len, out);
 	out->failed |= body.failed;
@@ -184,7 +190,7 @@ static void challenge_send(struct portal *portal, const struct portal_env *env,
 	const struct httpauth_offers offers = offers_of(env);
 	enum ipc_scheme failed = is_open(portal->transaction) ? portal->scheme : IPC_SCHEME_NONE;
 
-	status_line(portal, 401, out);
+	status_line(portal, env, 401, out);
 	context_send(portal, env, out);
 	if (len > 0)
 		httpauth_token(token, len, out);
@@ -210,7 +216,7 @@ static enum portal_todo health(const struct request *r) {
 
 	if (reason == NULL)
 		return answer(r, 200, "text/plain", "serving\n");
-	status_line(r->portal, 503, r->out);
+	status_line(r->portal, r->env, 503, r->out);
 	buf_printf(r->out, "X-Reason: %s\r\nCache-Control: no-store\r\n", reason);
 	body_add(r->portal, "text/plain", reason, strlen(reason), r->out);
 	return PORTAL_ANSWERED;
@@ -225,13 +231,13 @@ static bool is_health(const struct request *r) {
 
 // Cookies are taken as ever: who has a session may come back to it.
 static enum portal_todo login_refused(const struct request *r) {
-	portal_unavailable(r->portal, r->env->unavailable, r->out);
+	portal_unavailable(r->portal, r->env, r->env->unavailable, r->out);
 	return PORTAL_ANSWERED;
 }
 
 static enum portal_todo logged_out(const struct request *r) {
 	r->portal->close = true;
-	status_line(r->portal, 200, r->out);
+	status_line(r->portal, r->env, 200, r->out);
 	buf_puts(r->out,
 		"Set-Cookie: webvpn=; expires=" EPOCH "; path=/; Secure; HttpOnly\r\n" NO_CONTEXT);
 	body_add(r->portal, "text/html", "<html></html>\n", 14, r->out);
@@ -339,7 +345,7 @@ static enum portal_todo url_login(const struct request *r, const char *arg) {
 	struct creds creds;
 
 	if (creds_read(&creds, r->http) != 0) {
-		portal_refuse(r->portal, 400, r->out);
+		portal_refuse(r->portal, r->env, 400, r->out);
 		return PORTAL_ANSWERED;
 	}
 	groups_read(r->portal, r->env->cfg, &creds);
@@ -377,14 +383,14 @@ static enum portal_todo url_certificate(const struct request *r, const char *arg
 	if (pem == NULL)
 		return not_found(r);
 	if (arg[1] == 'p') {
-		status_line(r->portal, 200, r->out);
+		status_line(r->portal, r->env, 200, r->out);
 		body_add(r->portal, "application/x-pem-file", pem, len, r->out);
 		return PORTAL_ANSWERED;
 	}
 	der = pem_to_der(pem, len, &der_len);
 	if (der == NULL)
 		return not_found(r);
-	status_line(r->portal, 200, r->out);
+	status_line(r->portal, r->env, 200, r->out);
 	body_add(r->portal, "application/pkix-cert", der, der_len, r->out);
 	free(der);
 	return PORTAL_ANSWERED;
@@ -451,7 +457,7 @@ static const struct url *url_group_find(
 }
 
 static enum portal_todo method_refuse(const struct request *r, const char *allow) {
-	status_line(r->portal, 405, r->out);
+	status_line(r->portal, r->env, 405, r->out);
 	buf_printf(r->out, "Allow: %s\r\nContent-Length: 0\r\n\r\n", allow);
 	return PORTAL_ANSWERED;
 }
@@ -555,7 +561,7 @@ static void success_send(struct portal *portal, const struct portal_env *env,
 	base64_encode(cookie_secret, result->cookie, IPC_COOKIE_LEN);
 	hex_encode(sha1, env->cert_sha1, 20, true);
 	xmlauth_success(&body, &text);
-	status_line(portal, 200, out);
+	status_line(portal, env, 200, out);
 	httpauth_token(result->token, result->token_len, out);
 	buf_printf(out,
 		"Set-Cookie: webvpncontext=%s; Secure; HttpOnly\r\n"
@@ -586,10 +592,10 @@ void portal_login_result(struct portal *portal, const struct portal_env *env,
 			form_send(portal, env, result->message, result->label, result->round, out);
 		break;
 	case IPC_LOGIN_DENIED:
-		portal_refuse(portal, 401, out);
+		portal_refuse(portal, env, 401, out);
 		break;
 	default:
-		portal_unavailable(portal, result->reason, out);
+		portal_unavailable(portal, env, result->reason, out);
 		break;
 	}
 }

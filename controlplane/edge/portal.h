@@ -52,9 +52,11 @@ enum portal_todo portal_request(struct portal *portal, const struct portal_env *
 void portal_login_result(struct portal *portal, const struct portal_env *env,
 	const struct ipc_login_result *result, struct buf *out);
 // `reason` is for people and ends in X-Reason; the connection closes.
-void portal_unavailable(struct portal *portal, const char *reason, struct buf *out);
+void portal_unavailable(
+	struct portal *portal, const struct portal_env *env, const char *reason, struct buf *out);
 // Answers a request that could not be read (400, 408, 413, 414, 431); the connection closes.
-void portal_refuse(struct portal *portal, int status, struct buf *out);
+void portal_refuse(
+	struct portal *portal, const struct portal_env *env, int status, struct buf *out);
 
 // The answer to HTTP without TLS on this port.
 extern const char portal_plain_http[];

@@ -469,6 +469,24 @@ static void test_urls(void **state) {
 	buf_reset(&x.out);
 }
 
+static void test_http_headers(void **state) {
+	char name[] = "Strict-Transport-Security", value[] = "max-age=31536000";
+	struct cfg_http_header header = {name, value};
+	struct exchange x = {0};
+
+	cfg.http_headers = &header;
+	cfg.nb_http_headers = 1;
+	ask(&x, "GET / HTTP/1.1\r\nHost: vpn\r\nUser-Agent: AnyConnect\r\n\r\n");
+	has(&x, "\r\nStrict-Transport-Security: max-age=31536000\r\n");
+	x.portal.requests = 0;
+	ask(&x, "GET /none HTTP/1.1\r\nHost: vpn\r\nUser-Agent: AnyConnect\r\n\r\n");
+	has(&x, "404");
+	has(&x, "\r\nStrict-Transport-Security: max-age=31536000\r\n");
+	buf_reset(&x.out);
+	cfg.http_headers = NULL;
+	cfg.nb_http_headers = 0;
+}
+
 static void test_plain_http(void **state) {
 	const char *length = strstr(portal_plain_http, "Content-Length: ");
 	const char *body = strstr(portal_plain_http, "\r\n\r\n") + 4;
@@ -759,6 +777,7 @@ int main(void) {
 		cmocka_unit_test(test_login_error),
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_urls),
+		cmocka_unit_test(test_http_headers),
 		cmocka_unit_test(test_plain_http),
 		cmocka_unit_test(test_connect_request),
 		cmocka_unit_test(test_connect_refused),
