@@ -96,6 +96,10 @@ static const char *created_reason(int status) {
 		return "Too many clients";
 	case -EUSERS:
 		return "Too many sessions of this user";
+	case -EDQUOT:
+		return "The session store is full";
+	case -EROFS:
+		return "The session store cannot be written";
 	default:
 		return "Server error";
 	}

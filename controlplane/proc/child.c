@@ -70,6 +70,10 @@ struct event_base *child_base(struct child *child) {
 	return child->base;
 }
 
+int child_state_dir(const struct child *child) {
+	return child->state_dir;
+}
+
 const struct cfg *child_cfg(const struct child *child) {
 	return child->cfg;
 }

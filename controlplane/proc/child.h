@@ -49,6 +49,7 @@ struct child_role {
 int child_main(const struct child_role *role, unsigned index);
 
 struct event_base *child_base(struct child *child);
+int child_state_dir(const struct child *child); // -1: none
 const struct cfg *child_cfg(const struct child *child);
 unsigned child_index(const struct child *child);
 // NULL while the peer is away.

@@ -17,6 +17,7 @@
 #define RETRY_MIN_S 5u
 #define RETRY_MAX_S 300u
 #define INTERIMS_A_TICK 1024u
+#define RESAVES_A_TICK 1024u
 
 enum item_state {
 	ITEM_FRESH, // not on disk yet
@@ -46,6 +47,7 @@ struct accounting {
 	uint32_t nb_items, items_max;
 	uint64_t last_number;
 	bool outage; // the last answer was that no server has acknowledged
+	uint32_t resave; // next bucket whose records are stored once more; BUCKETS: none
 	struct session_queue due; // sessions by interim_due
 };
 
@@ -249,6 +251,29 @@ static void on_stored(int status, void *arg) {
 	}
 }
 
+// Which of them the store did not take is not known: a replaced one has nobody to tell.
+void accounting_resave(struct session_mgr *mgr) {
+	mgr->accounting->resave = 0;
+}
+
+static void resave_some(struct session_mgr *mgr) {
+	struct accounting *accounting = mgr->accounting;
+	struct item *item;
+
+	if (store_fault(mgr->store) != 0)
+		return;
+	for (unsigned n = 0; n < RESAVES_A_TICK && accounting->resave < BUCKETS;
+		accounting->resave++) {
+		TAILQ_FOREACH(item, &accounting->buckets[accounting->resave], by_session) {
+			if (item->state == ITEM_FRESH)
+				continue; // on its way
+			if (store_acct_put(mgr->store, &item->record, NULL, NULL) != 0)
+				return;
+			n++;
+		}
+	}
+}
+
 // The oldest Interim-Update that is not on its way: those after it say more.
 static bool make_room(struct session_mgr *mgr) {
 	struct accounting *accounting = mgr->accounting;
@@ -428,6 +453,7 @@ void accounting_tick(struct session_mgr *mgr) {
 	struct item *item;
 
 	interims_due(mgr);
+	resave_some(mgr);
 	while ((item = TAILQ_FIRST(&accounting->later)) != NULL && item->retry_s <= now)
 		state_set(accounting, item, ITEM_READY);
 	pump(mgr);
@@ -480,6 +506,7 @@ struct accounting *accounting_new(struct session_mgr *mgr) {
 	TAILQ_INIT(&accounting->later);
 	TAILQ_INIT(&accounting->interims);
 	TAILQ_INIT(&accounting->due);
+	accounting->resave = BUCKETS;
 	accounting->items_max = max < ACCOUNTING_KEPT_MIN ? ACCOUNTING_KEPT_MIN
 		: max > ACCOUNTING_KEPT_MAX		  ? ACCOUNTING_KEPT_MAX
 							  : max;

@@ -34,6 +34,8 @@ int accounting_load(struct session_mgr *mgr);
 void accounting_start(struct session_mgr *mgr, struct session *session);
 // The session is about to be deleted. No-op when accounting was not begun.
 void accounting_stop(struct session_mgr *mgr, struct session *session);
+// After a fault of the store: what it may have missed is stored again, some at each tick.
+void accounting_resave(struct session_mgr *mgr);
 // Interim-Updates that are due, records that are to be sent again.
 void accounting_tick(struct session_mgr *mgr);
 

@@ -184,6 +184,22 @@ static void added(int status, void *arg) {
 	scripts_connected(mgr, session);
 }
 
+// The record is not on disk, but an earlier one of the session is, with the same addresses and cookie:
+// after a crash its client would come back with that. So a full disk does not end a tunnel whose
+// client only reconnects or changes its keys.
+static bool was_stored(struct session_mgr *mgr, const struct session *session) {
+	struct record_session record;
+	bool same;
+
+	if (store_session_get(mgr->store, session->cookie_hash, &record) != 0)
+		return false;
+	same = record.state != SESSION_AUTHENTICATED && store_generation_safe(mgr->store) &&
+		memcmp(&record.inner4, &session->inner4, sizeof(record.inner4)) == 0 &&
+		memcmp(&record.inner6, &session->inner6, sizeof(record.inner6)) == 0;
+	explicit_bzero(&record, sizeof(record));
+	return same;
+}
+
 // The record is on disk.
 static void stored(int status, void *arg) {
 	struct step *step = arg;
@@ -193,7 +209,7 @@ static void stored(int status, void *arg) {
 	free(step);
 	if (!session || !session->connecting)
 		return;
-	if (status != 0) {
+	if (status != 0 && !was_stored(mgr, session)) {
 		session_connect_fail(mgr, session, 503,
 			status == -ENOSPC ? "The session store is full"
 					  : "The session store cannot be written");

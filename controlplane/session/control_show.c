@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // Renders sessions, leases and the dataplane's statistics as JSON. Called by control.c.
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -235,6 +236,13 @@ json_t *show_pools(struct session_mgr *mgr) {
 	return list;
 }
 
+static const char *store_state(int fault) {
+	return fault == 0	   ? "ok"
+		: fault == -ENOSPC ? "full"
+		: fault == -EROFS  ? "read-only"
+				   : "failing";
+}
+
 json_t *show_totals(struct session_mgr *mgr) {
 	struct session_totals totals;
 	json_t *object = json_object();
@@ -256,6 +264,7 @@ json_t *show_totals(struct session_mgr *mgr) {
 	put_bool(&object, "stopping", totals.stopping);
 	put_int(&object, "drain_ends_at", totals.drain_ends);
 	put_int(&object, "scripts_due", totals.scripts_due);
+	put_text(&object, "store", store_state(totals.store_fault));
 	return object;
 }
 

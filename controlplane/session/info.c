@@ -140,6 +140,7 @@ void session_totals(struct session_mgr *mgr, struct session_totals *out) {
 		.draining = mgr->maintenance.draining,
 		.stopping = mgr->maintenance.stop,
 		.scripts_due = mgr->nb_scripts_due,
+		.store_fault = mgr->loaded ? store_fault(mgr->store) : 0,
 	};
 	if (dplane_stats(mgr->dplane))
 		out->dataplane_sessions = __atomic_load_n(

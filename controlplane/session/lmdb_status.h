@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// What LMDB says, as the stores say it; used by store.c and otp_store.c.
+// What LMDB says, as the stores say it; used by store*.c, otp_store.c and role.c.
 #pragma once
 
 #include <errno.h>

@@ -13,6 +13,7 @@
 
 #include "controlplane/proc/log.h"
 #include "controlplane/session/lmdb_status.h"
+#include "controlplane/session/store_file.h"
 
 #define FORMAT "penstock otp 1"
 #define MAP_BYTES ((size_t)128 << 20) // about a million tokens
@@ -85,26 +86,21 @@ static int env_open(struct otp_store *store, int dir_fd) {
 	// LMDB takes a path, and in the sandbox there is neither /proc nor any other directory.
 	if (fchdir(dir_fd) < 0)
 		return errno;
-	rc = mdb_env_create(&store->env);
-	if (rc != 0)
-		return rc;
-	mdb_env_set_maxdbs(store->env, 2);
-	mdb_env_set_mapsize(store->env, MAP_BYTES);
-	rc = mdb_env_open(store->env, OTP_STORE_FILE, MDB_NOSUBDIR, 0600);
+	rc = store_file_open(&store->env, OTP_STORE_FILE, MAP_BYTES, 0);
 	return rc != 0 ? rc : tables_open(store);
 }
 
-struct otp_store *otp_store_open(int dir_fd) {
+struct otp_store *otp_store_open(int dir_fd, const char *damage) {
 	struct otp_store *store = calloc(1, sizeof(*store));
 	int rc;
 
 	if (store == NULL)
 		return NULL;
-	rc = env_open(store, dir_fd);
+	rc = damage != NULL ? MDB_CORRUPTED : env_open(store, dir_fd);
 	if (rc == 0)
 		return store;
-	log_error("otp_store_open", "file=%s error=%s text=%s", OTP_STORE_FILE,
-		log_value(mdb_strerror(rc)),
+	log_error("otp_store_open", "file=session/%s error=%s text=%s", OTP_STORE_FILE,
+		log_value(damage != NULL ? damage : store_file_error(rc)),
 		"\"no one-time password is good; removed, the file begins anew\"");
 	if (store->env != NULL)
 		mdb_env_close(store->env);

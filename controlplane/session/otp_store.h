@@ -12,10 +12,11 @@
 struct otp_store;
 struct event_base;
 
-// Opens or makes OTP_STORE_FILE in the directory. Never NULL but for lack of memory: a file that
+// Opens or makes OTP_STORE_FILE in the directory; with `damage` (what was found in it) it stays closed.
+// Never NULL but for lack of memory: a file that
 // cannot be used is left alone, with a log line, and every question is answered with -EIO. To be
 // called before the sandbox: it opens files and changes the working directory.
-struct otp_store *otp_store_open(int dir_fd);
+struct otp_store *otp_store_open(int dir_fd, const char *damage);
 void otp_store_close(struct otp_store *store);
 
 // From here on questions are answered, by `send`, in batches: once what they change is on disk.

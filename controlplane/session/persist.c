@@ -10,6 +10,8 @@
 #include "controlplane/proc/log.h"
 #include "controlplane/session/sessions.h"
 
+#define SAVES_A_TICK 256u // after a fault
+
 static void record_strings(struct record_session *record, const struct session *session) {
 	snprintf(record->user, sizeof(record->user), "%s", session->str[STR_USER]);
 	snprintf(record->groups, sizeof(record->groups), "%s", session->str[STR_GROUPS]);
@@ -96,6 +98,26 @@ int session_save(struct session_mgr *mgr, struct session *session, store_done do
 	return ret;
 }
 
+void session_save_tick(struct session_mgr *mgr) {
+	if (store_fault(mgr->store) != 0)
+		return;
+	for (unsigned n = 0; n < SAVES_A_TICK && mgr->save_sweep < ABI_SESSIONS_MAX;
+		mgr->save_sweep++) {
+		struct session *session = mgr->table[mgr->save_sweep];
+
+		if (mgr->save_sweep >= mgr->index_end) {
+			mgr->save_sweep = ABI_SESSIONS_MAX;
+			return;
+		}
+		// One that connects is saved by that.
+		if (!session || session->connecting)
+			continue;
+		if (session_save(mgr, session, NULL, NULL) != 0)
+			return;
+		n++;
+	}
+}
+
 static void load_secrets(
 	struct session_mgr *mgr, struct session *session, const struct record_session *record) {
 	uint8_t secrets[RECORD_SECRETS_LEN];
@@ -148,7 +170,7 @@ static void load_fields(struct session *session, const struct record_session *re
 	session_string_set(session, STR_DEVICE_PLATFORM, record->device_platform);
 }
 
-static void load_address(struct session_mgr *mgr, struct session *session,
+void session_address_keep(struct session_mgr *mgr, struct session *session,
 	const struct abi_addr *addr, struct abi_addr *to) {
 	char text[ADDR_TEXT_LEN];
 	int ret;
@@ -182,8 +204,8 @@ static void load_session(const struct record_session *record, void *arg) {
 	if (session_extra_set(session, &record->settings) != 0)
 		log_error("store_settings", "session=%u", record->sid.index);
 	load_secrets(mgr, session, record);
-	load_address(mgr, session, &record->inner4, &session->inner4);
-	load_address(mgr, session, &record->inner6, &session->inner6);
+	session_address_keep(mgr, session, &record->inner4, &session->inner4);
+	session_address_keep(mgr, session, &record->inner6, &session->inner6);
 	session_state_set(mgr, session, record->state);
 	if (record->state != SESSION_AUTHENTICATED)
 		session_app_id_set(mgr, session, record->app_id);
@@ -228,7 +250,7 @@ static void load_skip_session(const struct record_session *record, void *arg) {
 static void load_skip_lease(const struct record_lease *record, void *arg) {
 }
 
-static void load_free_indexes(struct session_mgr *mgr) {
+void session_indexes_find(struct session_mgr *mgr) {
 	uint32_t limit = mgr->cfg->dataplane.sessions_max;
 
 	if (!limit || limit > ABI_SESSIONS_MAX)
@@ -258,8 +280,10 @@ int session_mgr_load(struct session_mgr *mgr, struct store *store) {
 		ret = scripts_load(mgr);
 	if (ret < 0)
 		return ret;
-	load_free_indexes(mgr);
+	session_indexes_find(mgr);
 	mgr->loaded = true;
+	mgr->adopts = store_is_new(store);
+	mgr->save_sweep = ABI_SESSIONS_MAX; // the store has it all
 	mgr->loaded_s = clock_s();
 	ret = accounting_load(mgr);
 	if (ret < 0)

@@ -7,6 +7,7 @@
 // its connection. The same happens when the dataplane says that it had to drop events.
 #include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
@@ -55,9 +56,71 @@ static void await_client(struct session_mgr *mgr, struct session *session) {
 	session_timer_set(mgr, session, TIMER_EXPIRY, session->expires);
 }
 
+// The store was lost, the tunnel was not: it stays for as long as its client does, under no name and
+// with a cookie that nobody has. Its settings are the dataplane's alone.
+static bool adopt(struct session_mgr *mgr, const struct abi_evt *evt) {
+	uint8_t cookie_hash[IPC_HASH_LEN];
+	struct session *session;
+
+	if (evt->sid.index >= ABI_SESSIONS_MAX || mgr->table[evt->sid.index] ||
+		!evt->sid.generation ||
+		getrandom(cookie_hash, sizeof(cookie_hash), 0) != (ssize_t)sizeof(cookie_hash))
+		return false;
+	session = session_new(mgr, evt->sid.index, cookie_hash, SESSION_UNKNOWN_USER);
+	if (!session)
+		return false;
+	session->sid = evt->sid;
+	session->installed = session->live_generation = evt->sid.generation;
+	session->created = session->started = session->connected = session_now();
+	session->edge = SESSION_EDGE_ANY;
+	session_address_keep(mgr, session, &evt->inner4, &session->inner4);
+	session_address_keep(mgr, session, &evt->inner6, &session->inner6);
+	session->inner6_prefix = pools_client_prefix(mgr->pools, &evt->inner6);
+	session_state_set(mgr, session, SESSION_CONNECTED);
+	store_generation_used(mgr->store, evt->sid.generation);
+	session_save(mgr, session, NULL, NULL);
+	log_warning("session_adopted", "session=%u.%u text=%s", evt->sid.index, evt->sid.generation,
+		"\"its record was lost with the store\"");
+	return true;
+}
+
+static bool is_adopted(const struct session *session) {
+	return session->cstp_mtu == 0;
+}
+
+// A CONNECT of a session that has its record, while the store took nothing (connect.c): the dataplane
+// knows of it, the record does not.
+static bool is_newer(const struct session_mgr *mgr, const struct abi_evt *evt) {
+	const struct session *session = evt->sid.index < ABI_SESSIONS_MAX
+		? mgr->table[evt->sid.index]
+		: NULL;
+
+	return session && session->state != SESSION_AUTHENTICATED && !session->connecting &&
+		(int32_t)(evt->sid.generation - session->sid.generation) > 0 &&
+		addresses_match(session, evt);
+}
+
+static struct session *catch_up(struct session_mgr *mgr, const struct abi_evt *evt) {
+	struct session *session = mgr->table[evt->sid.index];
+
+	log_info("session_newer", "session=%u.%u user=%s stored=%u", evt->sid.index,
+		evt->sid.generation, log_value(session->str[STR_USER]), session->sid.generation);
+	session->sid = evt->sid;
+	session->installed = session->live_generation = evt->sid.generation;
+	session->expires = 0;
+	session_timer_set(mgr, session, TIMER_NONE, 0);
+	session_state_set(mgr, session, SESSION_CONNECTED);
+	session_save(mgr, session, NULL, NULL);
+	return session;
+}
+
 static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
 	struct session *session = session_get(mgr, evt->sid);
 
+	if (!session && is_newer(mgr, evt))
+		session = catch_up(mgr, evt);
+	if (!session && mgr->adopts && adopt(mgr, evt))
+		session = session_get(mgr, evt->sid);
 	if (!session || session->installed != evt->sid.generation) {
 		delete_unknown(mgr, evt);
 		return;
@@ -75,7 +138,7 @@ static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
 		session->dtls_tuple = evt->tuple;
 	if (evt->channels & ABI_CHANNEL_STREAM)
 		session->awaits_stream = false;
-	if (evt->channels & ABI_CHANNEL_STREAM)
+	if (evt->channels & ABI_CHANNEL_STREAM && !is_adopted(session))
 		accounting_start(mgr, session);
 	// Installed without a stream: after a restart of ours it must still come, or come again.
 	if (!(evt->channels & ABI_CHANNEL_STREAM) && session->timer == TIMER_NONE)
@@ -104,6 +167,9 @@ static void dump_end(struct session_mgr *mgr) {
 		log_info("reconciled", "connected=%u lost=%u", mgr->nb_state[SESSION_CONNECTED],
 			lost);
 	mgr->reconciled = true;
+	if (mgr->adopts)
+		session_indexes_find(mgr);
+	mgr->adopts = false;
 	session_held_run(mgr);
 }
 
@@ -221,7 +287,7 @@ static void policy_sweep(struct session_mgr *mgr) {
 		struct session *session = mgr->table[mgr->sweep];
 		struct abi_cmd cmd = {.type = ABI_CMD_SESSION_UPDATE};
 
-		if (!session || !session->installed || session->connecting)
+		if (!session || !session->installed || session->connecting || is_adopted(session))
 			continue;
 		cmd.sid = session->sid;
 		session_policy(mgr, session, &cmd.policy);

@@ -4,14 +4,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include "controlplane/proc/child.h"
 #include "controlplane/proc/log.h"
+#include "controlplane/proc/sandbox.h"
+#include "controlplane/session/lmdb_status.h"
 #include "controlplane/session/otp_store.h"
 #include "controlplane/session/sessions.h"
+#include "controlplane/session/store_file.h"
 
 // Of the file for each session, copies on write, leases and accounting records included; and for what
 // is there however few sessions there are.
@@ -23,7 +28,8 @@ struct role {
 	struct store *store; // until the manager has it
 	struct otp_store *otp;
 	struct session_mgr *mgr;
-	bool has_secret;
+	char damage[64]; // of the file of sessions; empty: none
+	char otp_damage[64];
 };
 
 static int role_send(enum ipc_role to, unsigned index, enum ipc_type type, struct ipc_hdr *msg,
@@ -36,6 +42,12 @@ static int role_send(enum ipc_role to, unsigned index, enum ipc_type type, struc
 	if (!chan)
 		return -ENOTCONN;
 	return ipc_send(chan, type, msg, len, NULL, 0);
+}
+
+// Only a new process can open files for writing: the dataplane and the clients wait for it.
+static void role_reopen(void *arg) {
+	log_info("store_reopen", "text=\"this process starts anew, to try to write\"");
+	child_exit(((struct role *)arg)->child, EXIT_FAILURE);
 }
 
 static void role_dataplane_lost(void *arg) {
@@ -63,6 +75,49 @@ static struct role *role_get(struct child *child) {
 	return role;
 }
 
+// LMDB believes what stands in a file. So a process of its own, with our rights and nothing to lose,
+// walks through it first: a file that ends it would end us too, again and again.
+static void examine(int dir_fd, const char *name) {
+	int rc;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (sandbox_drop(IPC_SESSION, dir_fd, 64) != 0)
+		_exit(0);
+	rc = store_file_check(name);
+	_exit(rc == 0 || lmdb_status(rc) == -EROFS ? 0 : 1);
+}
+
+static void damage_find(int dir_fd, const char *name, char *damage, size_t size) {
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		examine(dir_fd, name);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+		log_warning("store_check", "file=session/%s error=%s", name,
+			log_value(strerror(errno)));
+		return;
+	}
+	if (WIFSIGNALED(status))
+		snprintf(damage, size, "reading it ends a process by SIG%s",
+			sigabbrev_np(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) != 0)
+		snprintf(damage, size, "it is damaged");
+}
+
+static int role_prepare(struct child *child) {
+	struct role *role = role_get(child);
+	int dir_fd = child_state_dir(child);
+
+	if (!role)
+		return -ENOMEM;
+	if (dir_fd < 0)
+		return 0;
+	damage_find(dir_fd, STORE_FILE, role->damage, sizeof(role->damage));
+	damage_find(dir_fd, OTP_STORE_FILE, role->otp_damage, sizeof(role->otp_damage));
+	return 0;
+}
+
 // Before the sandbox: the only moment in which files can be opened by name.
 static void role_state_dir(struct child *child, int fd) {
 	struct role *role = role_get(child);
@@ -73,11 +128,14 @@ static void role_state_dir(struct child *child, int fd) {
 
 	if (!sessions || sessions > ABI_SESSIONS_MAX)
 		sessions = ABI_SESSIONS_MAX;
-	ret = role ? store_open(&role->store, fd,
-			     (size_t)sessions * RECORD_BYTES + STORE_SPARE_BYTES, &hooks)
-		   : -ENOMEM;
+	ret = role ? 0 : -ENOMEM;
+	if (ret == 0 && role->damage[0])
+		ret = store_file_set_aside(fd, STORE_FILE, role->damage);
+	if (ret == 0)
+		ret = store_open(&role->store, fd,
+			(size_t)sessions * RECORD_BYTES + STORE_SPARE_BYTES, &hooks);
 	if (ret == 0) {
-		role->otp = otp_store_open(fd);
+		role->otp = otp_store_open(fd, role->otp_damage[0] ? role->otp_damage : NULL);
 		ret = role->otp ? 0 : -ENOMEM;
 	}
 	if (ret != 0) {
@@ -131,6 +189,7 @@ static int role_start(struct child *child) {
 		.cfg = child_cfg(child),
 		.send = role_send,
 		.dataplane_lost = role_dataplane_lost,
+		.reopen = role_reopen,
 		.arg = role,
 	};
 
@@ -266,6 +325,7 @@ static void role_stop(struct child *child) {
 const struct child_role session_role = {
 	.role = IPC_SESSION,
 	.name = "session",
+	.prepare = role_prepare,
 	.start = role_start,
 	.reload = role_reload,
 	.message = role_message,

@@ -117,6 +117,7 @@ struct session_totals {
 	bool draining, stopping; // no new logins; the control plane ends when all have gone
 	uint64_t drain_ends; // CLOCK_REALTIME: those that are left are disconnected; 0: never
 	uint32_t scripts_due; // disconnect scripts that have not been run yet
+	int store_fault; // 0, or why the store takes nothing: -ENOSPC, -EROFS, -EIO
 };
 void session_totals(struct session_mgr *mgr, struct session_totals *out);
 

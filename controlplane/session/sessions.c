@@ -158,6 +158,17 @@ void session_timer_set(
 		TAILQ_INSERT_HEAD(queue, session, by_due);
 }
 
+uint32_t session_index_take(struct session_mgr *mgr) {
+	// Those of adopted sessions are still among them until the reconciliation has ended.
+	while (mgr->nb_free) {
+		uint32_t index = mgr->free[--mgr->nb_free];
+
+		if (!mgr->table[index])
+			return index;
+	}
+	return UINT32_MAX;
+}
+
 struct session *session_new(struct session_mgr *mgr, uint32_t index,
 	const uint8_t cookie_hash[IPC_HASH_LEN], const char *user) {
 	struct session *session = calloc(1, sizeof(*session));
@@ -372,7 +383,8 @@ static void login_stored(int status, void *arg) {
 		session_delete(mgr, session, "store");
 	else if (session)
 		mgr->nb_logins++;
-	login_answer(mgr, login->req, status != 0 || !session ? -EIO : 0);
+	// -ENOSPC would say that there are too many clients.
+	login_answer(mgr, login->req, !session ? -EIO : status == -ENOSPC ? -EDQUOT : status);
 	free(login);
 }
 
@@ -425,6 +437,7 @@ static int login_store(
 int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 	char text[ADDR_TEXT_LEN];
 	struct session *session;
+	uint32_t index;
 	int ret;
 
 	if (!ipc_str_ok(msg->username, sizeof(msg->username)) || !msg->username[0] ||
@@ -437,11 +450,16 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 	ret = login_check(mgr, msg);
 	if (ret != 0)
 		goto refuse;
-	session = session_new(mgr, mgr->free[mgr->nb_free - 1], msg->cookie_hash, msg->username);
-	ret = -EIO;
-	if (!session)
+	index = session_index_take(mgr);
+	ret = -ENOSPC;
+	if (index == UINT32_MAX)
 		goto refuse;
-	mgr->nb_free--;
+	session = session_new(mgr, index, msg->cookie_hash, msg->username);
+	ret = -EIO;
+	if (!session) {
+		mgr->free[mgr->nb_free++] = index;
+		goto refuse;
+	}
 	session->remote = msg->remote;
 	session->created = session_now();
 	session->expires = session->created + mgr->cfg->auth.cookie_timeout;
@@ -514,6 +532,22 @@ static void drain_tick(struct session_mgr *mgr) {
 			       mgr->opts.arg) == 0;
 }
 
+static void store_watch(struct session_mgr *mgr) {
+	switch (store_tick(mgr->store)) {
+	case STORE_REOPEN:
+		if (mgr->opts.reopen)
+			mgr->opts.reopen(mgr->opts.arg);
+		break;
+	case STORE_BACK:
+		mgr->save_sweep = 0;
+		accounting_resave(mgr);
+		break;
+	default:
+		break;
+	}
+	session_save_tick(mgr);
+}
+
 static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	struct session_mgr *mgr = arg;
 	uint64_t now = session_now();
@@ -525,6 +559,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 		expire(mgr, session);
 	while ((session = TAILQ_FIRST(&mgr->timer[TIMER_STREAM - 1])) && session->due <= now)
 		stream_missing(mgr, session);
+	store_watch(mgr);
 	reconcile_tick(mgr);
 	usage_tick(mgr);
 	scripts_tick(mgr);

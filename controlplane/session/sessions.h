@@ -17,6 +17,7 @@
 #include "controlplane/session/store.h"
 #include "controlplane/settings/settings.h"
 
+#define SESSION_UNKNOWN_USER "?" // of a tunnel whose record was lost
 #define SESSION_BUCKETS 65536u // power of two
 #define SESSION_STREAM_WAIT_S 15u // from the answer to CONNECT until the stream arrives
 #define SESSION_HELD_MAX 1024u // CONNECTs that wait for the dataplane or a reconciliation
@@ -148,6 +149,7 @@ struct session_mgr_opts {
 		size_t len, void *arg);
 	void (*dataplane_lost)(void *arg);
 	void *arg;
+	void (*reopen)(void *arg); // this process is to start anew, for the store's sake
 };
 
 LIST_HEAD(session_list, session);
@@ -171,12 +173,14 @@ struct session_mgr {
 	uint64_t nb_logins, nb_connects, nb_ended, nb_refused;
 	bool loaded; // the store's content is in the table
 	uint64_t loaded_s; // when, CLOCK_MONOTONIC
+	bool adopts; // of a dataplane with sessions whose store is lost: until the first reconciliation
 	bool reconciled; // table and dataplane agree
 	uint32_t dump; // number of the current or last reconciliation
 	bool dumping;
 	uint64_t events_lost; // counter of the dataplane at the last reconciliation
 	uint32_t usage_sweep; // next index whose usage is read; index_end: from the first
 	uint32_t sweep; // next index that gets the new policy after a reload; index_end: done
+	uint32_t save_sweep; // next index that is saved again after a fault of the store
 	STAILQ_HEAD(, session_held) held;
 	unsigned nb_held;
 	struct session_list script_connects; // whose connect script is wanted or asked for
@@ -202,6 +206,8 @@ void session_held_expire(struct session_mgr *mgr);
 // The configuration was replaced (the old one must still be valid during the call).
 void session_mgr_cfg(struct session_mgr *mgr, const struct cfg *cfg, char *text, size_t len);
 
+// A free index of the table, UINT32_MAX: none.
+uint32_t session_index_take(struct session_mgr *mgr);
 // A new entry of the table, whose index must be free. The caller sets its state. NULL: no memory.
 struct session *session_new(struct session_mgr *mgr, uint32_t index,
 	const uint8_t cookie_hash[IPC_HASH_LEN], const char *user);
@@ -241,8 +247,15 @@ void session_maintenance(struct session_mgr *mgr, const struct ipc_maintenance *
 
 // --- persist.c ---
 
+// Collects the indexes of the table that nobody has.
+void session_indexes_find(struct session_mgr *mgr);
+// An address that the session has had; it stays empty when another has it now.
+void session_address_keep(struct session_mgr *mgr, struct session *session,
+	const struct abi_addr *addr, struct abi_addr *to);
 // Takes over an open store whose secret is set, and loads it. 0 or -errno.
 int session_mgr_load(struct session_mgr *mgr, struct store *store);
+// After a fault of the store: what it has missed is written, some at each tick.
+void session_save_tick(struct session_mgr *mgr);
 // Writes the session to the store. 0 or -errno (done is called only after 0).
 int session_save(struct session_mgr *mgr, struct session *session, store_done done, void *arg);
 

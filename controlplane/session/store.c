@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The store over LMDB: one file, one writer, changes committed in batches. Called by sessions.c.
+// The store over LMDB: one file, opened, read, and what is to change in it collected; committed by
+// store_commit.c. Called by sessions.c.
 #include "controlplane/session/store.h"
 
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <wolfssl/options.h>
@@ -20,61 +20,10 @@
 #include "controlplane/proc/bytes.h"
 #include "controlplane/proc/log.h"
 #include "controlplane/session/lmdb_status.h"
+#include "controlplane/session/store_file.h"
+#include "controlplane/session/store_int.h"
 
 #define FORMAT_MAGIC 0x4b545350u
-#define GENERATION_BLOCK 65536u
-#define MAP_MIN ((size_t)16 << 20)
-#define MAP_SPARE ((size_t)1 << 20)
-
-enum op_type {
-	OP_SESSION_PUT,
-	OP_SESSION_DEL,
-	OP_LEASE_PUT,
-	OP_LEASE_DEL,
-	OP_SCRIPT_PUT,
-	OP_SCRIPT_DEL,
-	OP_ACCT_PUT,
-	OP_ACCT_DEL,
-};
-
-struct op {
-	enum op_type type;
-	int status;
-	store_done done;
-	void *arg;
-	union {
-		struct record_session session;
-		struct record_lease lease;
-		struct record_script script;
-		uint64_t script_id; // big endian: the key
-		uint8_t cookie_hash[IPC_HASH_LEN];
-		struct abi_addr addr;
-		struct record_acct acct;
-		uint64_t acct_number;
-	};
-};
-
-// The "format" entry of the meta table.
-struct format {
-	uint32_t magic;
-	uint16_t version; // RECORD_VERSION
-	uint16_t session_size, lease_size;
-	uint16_t reserved;
-};
-_Static_assert(sizeof(struct format) == 12, "format");
-
-struct store {
-	MDB_env *env;
-	MDB_dbi sessions, leases, scripts, acct, meta;
-	struct store_hooks hooks;
-	struct op **ops;
-	size_t nb_ops, ops_size;
-	uint32_t generation; // last given out
-	uint32_t generation_end; // reserved on disk up to here
-	bool generation_dirty;
-	bool has_key;
-	uint8_t seal_key[32];
-};
 
 // --- opening ---
 
@@ -88,10 +37,14 @@ static int format_upgrade(
 	if (found->mv_size != sizeof(old))
 		return MDB_VERSION_MISMATCH;
 	memcpy(&old, found->mv_data, sizeof(old));
+	if (old.magic == want->magic && old.version > want->version)
+		return STORE_FILE_NEWER;
 	if (old.magic != want->magic ||
 		!record_version_known(old.version, old.session_size, old.lease_size))
 		return MDB_VERSION_MISMATCH;
 	log_info("store_upgrade", "file=%s from=%u to=%u", STORE_FILE, old.version, now.version);
+	if (store->read_only)
+		return 0;
 	value = (MDB_val){sizeof(now), &now};
 	return mdb_put(txn, store->meta, &key, &value, 0);
 }
@@ -115,6 +68,7 @@ static int format_check(MDB_txn *txn, struct store *store) {
 	if (rc == 0 && stat.ms_entries != 0)
 		return MDB_VERSION_MISMATCH;
 	value = (MDB_val){sizeof(want), &want};
+	store->is_new = true;
 	return rc ? rc : mdb_put(txn, store->meta, &key, &value, 0);
 }
 
@@ -128,29 +82,30 @@ static int generation_load(MDB_txn *txn, struct store *store) {
 		return MDB_VERSION_MISMATCH;
 	if (rc == 0)
 		memcpy(&store->generation, value.mv_data, sizeof(store->generation));
-	store->generation_end = store->generation;
+	store->generation_end = store->generation_safe = store->generation;
 	return rc;
 }
 
 static int tables_open(struct store *store) {
+	unsigned create = store->read_only ? 0 : MDB_CREATE;
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
+	int rc = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &txn);
 
 	if (rc)
 		return rc;
-	rc = mdb_dbi_open(txn, "meta", MDB_CREATE, &store->meta);
+	rc = mdb_dbi_open(txn, "meta", create, &store->meta);
 	if (!rc)
 		rc = format_check(txn, store);
 	if (!rc)
 		rc = generation_load(txn, store);
 	if (!rc)
-		rc = mdb_dbi_open(txn, "sessions", MDB_CREATE, &store->sessions);
+		rc = mdb_dbi_open(txn, "sessions", create, &store->sessions);
 	if (!rc)
-		rc = mdb_dbi_open(txn, "leases", MDB_CREATE, &store->leases);
+		rc = mdb_dbi_open(txn, "leases", create, &store->leases);
 	if (!rc)
-		rc = mdb_dbi_open(txn, "scripts", MDB_CREATE, &store->scripts);
+		rc = mdb_dbi_open(txn, "scripts", create, &store->scripts);
 	if (!rc)
-		rc = mdb_dbi_open(txn, "accounting", MDB_CREATE, &store->acct);
+		rc = mdb_dbi_open(txn, "accounting", create, &store->acct);
 	if (rc) {
 		mdb_txn_abort(txn);
 		return rc;
@@ -158,36 +113,13 @@ static int tables_open(struct store *store) {
 	return mdb_txn_commit(txn);
 }
 
-// A file cut short would turn the first access beyond its end into a SIGBUS.
-static bool is_cut(MDB_env *env) {
-	MDB_envinfo info;
-	MDB_stat stat;
-	struct stat st;
-	int fd;
+static int env_open(struct store *store, size_t bytes_max) {
+	int rc = store_file_open(
+		&store->env, STORE_FILE, bytes_max, store->read_only ? MDB_RDONLY : 0);
 
-	if (mdb_env_info(env, &info) || mdb_env_stat(env, &stat) || mdb_env_get_fd(env, &fd) ||
-		fstat(fd, &st))
-		return true;
-	return (uint64_t)st.st_size < (uint64_t)stat.ms_psize * (info.me_last_pgno + 1);
-}
-
-static int env_open(struct store *store, int dir_fd, size_t bytes_max) {
-	int rc;
-
-	// LMDB takes a path, and in the sandbox there is neither /proc nor any other directory.
-	if (fchdir(dir_fd) < 0)
-		return errno;
-	rc = mdb_env_create(&store->env);
-	if (rc)
-		return rc;
-	mdb_env_set_maxdbs(store->env, 8);
-	mdb_env_set_mapsize(store->env, bytes_max < MAP_MIN ? MAP_MIN : bytes_max);
-	rc = mdb_env_open(store->env, STORE_FILE, MDB_NOSUBDIR, 0600);
-	if (!rc && is_cut(store->env))
-		rc = MDB_CORRUPTED;
 	if (!rc)
 		rc = tables_open(store);
-	if (rc) {
+	if (rc && store->env) {
 		mdb_env_close(store->env);
 		store->env = NULL;
 	}
@@ -197,18 +129,29 @@ static int env_open(struct store *store, int dir_fd, size_t bytes_max) {
 static bool is_bad_file(int rc) {
 	return rc == MDB_INVALID || rc == MDB_VERSION_MISMATCH || rc == MDB_CORRUPTED ||
 		rc == MDB_PAGE_NOTFOUND || rc == MDB_INCOMPATIBLE || rc == MDB_PANIC ||
-		rc == MDB_DBS_FULL || rc == EINVAL;
+		rc == MDB_DBS_FULL || rc == EINVAL || rc == STORE_FILE_CUT;
 }
 
-static int set_aside(int dir_fd, int rc) {
-	char name[64];
+// The disk has become read-only: what is in the file counts, and nothing is added.
+static int read_only_open(struct store *store, size_t bytes_max) {
+	int rc;
 
-	snprintf(name, sizeof(name), "%s.bad-%lld", STORE_FILE, (long long)time(NULL));
-	if (renameat(dir_fd, STORE_FILE, dir_fd, name) < 0)
-		return -errno;
-	log_error("store_set_aside", "file=%s kept_as=%s reason=%s", STORE_FILE, name,
-		log_value(mdb_strerror(rc)));
-	return 0;
+	store->read_only = true;
+	rc = env_open(store, bytes_max);
+	if (!rc)
+		store_fault_set(store, EROFS);
+	return rc;
+}
+
+static const char *open_advice(int rc) {
+	if (rc == STORE_FILE_NEWER)
+		return "\"start that version again, or move the file away: users then log in "
+		       "anew\"";
+	if (lmdb_status(rc) == -ENOSPC)
+		return "\"make room on the disk of the state directory\"";
+	if (lmdb_status(rc) == -EROFS)
+		return "\"make the state directory writable\"";
+	return "\"see the kernel's log; move the file away to begin a new one\"";
 }
 
 int store_open(struct store **out, int dir_fd, size_t bytes_max, const struct store_hooks *hooks) {
@@ -219,30 +162,31 @@ int store_open(struct store **out, int dir_fd, size_t bytes_max, const struct st
 		return -ENOMEM;
 	if (hooks)
 		store->hooks = *hooks;
-	rc = env_open(store, dir_fd, bytes_max);
-	if (is_bad_file(rc) && set_aside(dir_fd, rc) == 0)
-		rc = env_open(store, dir_fd, bytes_max);
+	// LMDB takes a path, and in the sandbox there is neither /proc nor any other directory.
+	rc = fchdir(dir_fd) < 0 ? errno : env_open(store, bytes_max);
+	if (is_bad_file(rc) && store_file_set_aside(dir_fd, STORE_FILE, store_file_error(rc)) == 0)
+		rc = env_open(store, bytes_max);
+	if (lmdb_status(rc) == -EROFS)
+		rc = read_only_open(store, bytes_max);
 	if (rc) {
-		log_error(
-			"store_open", "file=%s error=%s", STORE_FILE, log_value(mdb_strerror(rc)));
+		log_error("store_open", "file=session/%s error=%s text=%s", STORE_FILE,
+			log_value(store_file_error(rc)), open_advice(rc));
 		free(store);
-		return rc > 0 ? -rc : -EIO;
+		return rc > 0 ? -rc : rc == STORE_FILE_NEWER ? -EPROTO : -EIO;
 	}
 	*out = store;
 	return 0;
-}
-
-static void op_free(struct op *op) {
-	explicit_bzero(op, sizeof(*op));
-	free(op);
 }
 
 void store_close(struct store *store) {
 	if (!store)
 		return;
 	for (size_t i = 0; i < store->nb_ops; i++)
-		op_free(store->ops[i]);
+		store_op_free(store->ops[i]);
+	for (size_t i = 0; i < store->nb_kept; i++)
+		store_op_free(store->kept[i]);
 	free(store->ops);
+	free(store->kept);
 	mdb_env_close(store->env);
 	explicit_bzero(store, sizeof(*store));
 	free(store);
@@ -353,8 +297,22 @@ int store_script_get(struct store *store, uint64_t id, struct record_script *out
 	return ok ? 0 : rc == MDB_NOTFOUND ? -ENOENT : -EIO;
 }
 
-// Numbers as keys, so that their order is that of the bytes.
-static void acct_key(uint64_t number, uint8_t key[8]) {
+int store_session_get(
+	struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN], struct record_session *out) {
+	MDB_val key = {IPC_HASH_LEN, (void *)(uintptr_t)cookie_hash}, value;
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &txn);
+	bool ok;
+
+	if (rc)
+		return -EIO;
+	rc = mdb_get(txn, store->sessions, &key, &value);
+	ok = rc == 0 && record_session_read(value.mv_data, value.mv_size, out);
+	mdb_txn_abort(txn);
+	return ok ? 0 : rc == MDB_NOTFOUND ? -ENOENT : -EIO;
+}
+
+void store_acct_key(uint64_t number, uint8_t key[8]) {
 	bytes_put(key, 8, number);
 }
 
@@ -374,7 +332,7 @@ static int load_acct(struct store *store, MDB_txn *txn,
 			continue;
 		}
 		bad++;
-		rc = mdb_cursor_del(cursor, 0);
+		rc = store->read_only ? 0 : mdb_cursor_del(cursor, 0);
 		if (rc)
 			break;
 	}
@@ -385,12 +343,12 @@ static int load_acct(struct store *store, MDB_txn *txn,
 int store_acct_load(
 	struct store *store, void (*each)(const struct record_acct *record, void *arg), void *arg) {
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, 0, &txn), bad;
+	int rc = mdb_txn_begin(store->env, NULL, store->read_only ? MDB_RDONLY : 0, &txn), bad;
 
 	if (rc)
 		return lmdb_status(rc);
 	bad = load_acct(store, txn, each, arg);
-	if (bad <= 0) {
+	if (bad <= 0 || store->read_only) {
 		mdb_txn_abort(txn);
 		return bad;
 	}
@@ -507,146 +465,6 @@ int store_acct_del(struct store *store, uint64_t number) {
 		return -ENOBUFS;
 	op->acct_number = number;
 	return 0;
-}
-
-static int op_apply(struct store *store, MDB_txn *txn, struct op *op) {
-	MDB_val key, value;
-	uint64_t id;
-	uint8_t number[8];
-	int rc;
-
-	switch (op->type) {
-	case OP_SESSION_PUT:
-		key = (MDB_val){IPC_HASH_LEN, op->session.cookie_hash};
-		value = (MDB_val){sizeof(op->session), &op->session};
-		return mdb_put(txn, store->sessions, &key, &value, 0);
-	case OP_SESSION_DEL:
-		key = (MDB_val){IPC_HASH_LEN, op->cookie_hash};
-		rc = mdb_del(txn, store->sessions, &key, NULL);
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	case OP_LEASE_PUT:
-		key = (MDB_val){sizeof(op->lease.addr), &op->lease.addr};
-		value = (MDB_val){sizeof(op->lease), &op->lease};
-		return mdb_put(txn, store->leases, &key, &value, 0);
-	case OP_LEASE_DEL:
-		key = (MDB_val){sizeof(op->addr), &op->addr};
-		rc = mdb_del(txn, store->leases, &key, NULL);
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	case OP_SCRIPT_PUT:
-		id = htobe64(op->script.facts.id);
-		key = (MDB_val){sizeof(id), &id};
-		value = (MDB_val){sizeof(op->script), &op->script};
-		return mdb_put(txn, store->scripts, &key, &value, 0);
-	case OP_SCRIPT_DEL:
-		key = (MDB_val){sizeof(op->script_id), &op->script_id};
-		rc = mdb_del(txn, store->scripts, &key, NULL);
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	case OP_ACCT_PUT:
-		acct_key(op->acct.acct.hdr.req, number);
-		key = (MDB_val){sizeof(number), number};
-		value = (MDB_val){sizeof(op->acct), &op->acct};
-		return mdb_put(txn, store->acct, &key, &value, 0);
-	case OP_ACCT_DEL:
-		acct_key(op->acct_number, number);
-		key = (MDB_val){sizeof(number), number};
-		rc = mdb_del(txn, store->acct, &key, NULL);
-		return rc == MDB_NOTFOUND ? 0 : rc;
-	}
-	return EINVAL;
-}
-
-static int generation_save(struct store *store, MDB_txn *txn) {
-	MDB_val key = {10, (void *)(uintptr_t) "generation"};
-	MDB_val value = {sizeof(store->generation_end), &store->generation_end};
-
-	return store->generation_dirty ? mdb_put(txn, store->meta, &key, &value, 0) : 0;
-}
-
-static int commit_range(struct store *store, struct op **ops, size_t nb) {
-	MDB_txn *txn;
-	int rc = mdb_txn_begin(store->env, NULL, 0, &txn);
-
-	if (rc)
-		return rc;
-	rc = generation_save(store, txn);
-	for (size_t i = 0; i < nb && !rc; i++)
-		rc = op_apply(store, txn, ops[i]);
-	if (rc) {
-		mdb_txn_abort(txn);
-		return rc;
-	}
-	rc = mdb_txn_commit(txn);
-	if (!rc)
-		store->generation_dirty = false;
-	return rc;
-}
-
-static bool is_delete(const struct op *op) {
-	return op->type == OP_SESSION_DEL || op->type == OP_LEASE_DEL ||
-		op->type == OP_SCRIPT_DEL || op->type == OP_ACCT_DEL;
-}
-
-// Deleting needs a few free pages, too: what frees space may go beyond the limit.
-static int commit_delete(struct store *store, struct op **op) {
-	int rc = commit_range(store, op, 1);
-	MDB_envinfo info;
-
-	if (rc != MDB_MAP_FULL || mdb_env_info(store->env, &info) != 0)
-		return rc;
-	rc = mdb_env_set_mapsize(store->env, info.me_mapsize + MAP_SPARE);
-	return rc ? rc : commit_range(store, op, 1);
-}
-
-// The whole did not fit. One by one, so that deletions do not fail with the rest; the first put
-// that finds no room speaks for those behind it, so that this stays short.
-static void commit_singly(struct store *store, struct op **ops, size_t nb) {
-	bool full = false;
-
-	for (size_t i = 0; i < nb; i++) {
-		if (is_delete(ops[i])) {
-			ops[i]->status = lmdb_status(commit_delete(store, &ops[i]));
-			continue;
-		}
-		ops[i]->status = full ? -ENOSPC : lmdb_status(commit_range(store, &ops[i], 1));
-		full = full || ops[i]->status == -ENOSPC;
-	}
-}
-
-void store_commit(struct store *store) {
-	struct op **ops = store->ops;
-	size_t nb = store->nb_ops;
-	int rc;
-
-	if (!nb)
-		return;
-	// The done functions collect into a new list.
-	store->ops = NULL;
-	store->nb_ops = store->ops_size = 0;
-	rc = commit_range(store, ops, nb);
-	if (rc) {
-		log_error("store_commit", "changes=%zu error=%s", nb, log_value(mdb_strerror(rc)));
-		commit_singly(store, ops, nb);
-	}
-	for (size_t i = 0; i < nb; i++) {
-		if (ops[i]->done)
-			ops[i]->done(ops[i]->status, ops[i]->arg);
-		op_free(ops[i]);
-	}
-	free(ops);
-}
-
-bool store_is_pending(const struct store *store) {
-	return store->nb_ops > 0;
-}
-
-uint32_t store_generation_next(struct store *store) {
-	if (store->generation == store->generation_end) {
-		store->generation_end += GENERATION_BLOCK;
-		store->generation_dirty = true;
-	}
-	if (++store->generation == 0)
-		return store_generation_next(store);
-	return store->generation;
 }
 
 // --- sealing ---

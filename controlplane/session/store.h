@@ -26,9 +26,10 @@ struct store_hooks {
 	void *arg;
 };
 
-// Opens or makes STORE_FILE in the directory. A file that is torn, foreign or of another version
-// is renamed (kept, with a log line) and a new one made. `bytes_max` bounds its size. 0 or
-// -errno. To be called before the sandbox: it opens files and changes the working directory.
+// Opens or makes STORE_FILE in the directory. One that is damaged or not ours is renamed (kept, with
+// a log line) and a new one made; one of a newer version is left as it is: -EPROTO. One that cannot
+// be written is read, and store_fault() is -EROFS. `bytes_max` bounds its size. 0 or -errno, logged.
+// To be called before the sandbox: it opens files and changes the working directory.
 int store_open(struct store **out, int dir_fd, size_t bytes_max, const struct store_hooks *hooks);
 void store_close(struct store *store);
 
@@ -55,6 +56,9 @@ int store_script_del(struct store *store, uint64_t id);
 // -errno.
 int store_scripts_load(struct store *store,
 	void (*each)(const struct record_script *record, void *arg), void *arg);
+// The session's record as committed. 0, -ENOENT or -EIO.
+int store_session_get(
+	struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN], struct record_session *out);
 // One of them, as committed. 0, -ENOENT or -EIO.
 int store_script_get(struct store *store, uint64_t id, struct record_script *out);
 
@@ -67,13 +71,32 @@ int store_acct_put(
 int store_acct_del(struct store *store, uint64_t number);
 
 // Commits what was collected, then calls the done functions in order (which may collect more).
-// When the whole cannot be stored, each change is tried by itself.
+// When the whole cannot be stored, each change is tried by itself; deletions that the disk does not
+// take are kept, and made up for.
 void store_commit(struct store *store);
+
+enum store_tick {
+	STORE_FINE,
+	STORE_FAULTY, // nothing can be written
+	STORE_BACK, // it could not be until now: what is not on disk should be saved again
+	STORE_REOPEN, // only a new process can try to write
+};
+
+// Every second or so: tries again after a fault.
+enum store_tick store_tick(struct store *store);
+// There was none, or none that could be read: a new one was begun.
+bool store_is_new(const struct store *store);
+// 0, or why the last commit failed: -ENOSPC, -EROFS, -EIO.
+int store_fault(const struct store *store);
 bool store_is_pending(const struct store *store);
 
 // A generation that was never used for any session of this store; never 0. Survives restarts:
 // numbers are taken from the store in blocks, with the next commit.
 uint32_t store_generation_next(struct store *store);
+// Somebody has this one already: only later ones are given out.
+void store_generation_used(struct store *store, uint32_t generation);
+// False: the block of the last one is not on disk, it may come again after a restart.
+bool store_generation_safe(const struct store *store);
 
 // `secrets`: RECORD_SECRETS_LEN bytes. 0 or -EIO; unseal: -EBADMSG when it was sealed under
 // another secret (the machine restarted) or changed.

@@ -78,7 +78,8 @@ static int hand_over(int parent, const char *name, uint32_t uid, uint32_t gid) {
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (fchmod(fd, 0700) < 0) {
+	// Where the disk is read-only what is right already is left alone.
+	if ((st.st_mode & 07777) != 0700 && fchmod(fd, 0700) < 0) {
 		close(fd);
 		return -errno;
 	}

@@ -138,8 +138,10 @@ static void on_closed(struct ipc_chan *chan, const char *offence, void *arg) {
 	proc->chan = NULL;
 	if (offence != NULL)
 		proc_kill(proc, offence);
-	else if (!proc->sup->stopping && proc->pid != 0)
-		kill(proc->pid, SIGKILL); // it ended, or cannot be reached any more
+	// It ended, or cannot be reached any more. At the start it is left its exit status, by which
+	// one that cannot start at all is known.
+	else if (!proc->sup->stopping && proc->pid != 0 && proc->sup->announced)
+		kill(proc->pid, SIGKILL);
 }
 
 static int launch(struct proc *proc) {

@@ -233,7 +233,7 @@ void auth_restart(struct bench *bench) {
 
 void otp_restart(struct bench *bench) {
 	otp_store_close(bench->otp);
-	bench->otp = otp_store_open(bench->dir_fd);
+	bench->otp = otp_store_open(bench->dir_fd, NULL);
 	assert_int_equal(otp_store_start(bench->otp, bench->base, on_otp, bench), 0);
 }
 

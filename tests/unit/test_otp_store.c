@@ -41,7 +41,7 @@ static void on_answer(struct ipc_otp_answer *msg, void *arg) {
 }
 
 static void store_start(struct bench *bench) {
-	bench->store = otp_store_open(bench->dir_fd);
+	bench->store = otp_store_open(bench->dir_fd, NULL);
 	assert_non_null(bench->store);
 	assert_int_equal(otp_store_start(bench->store, bench->base, on_answer, bench), 0);
 }

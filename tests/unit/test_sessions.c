@@ -2,7 +2,10 @@
 // How sessions go on and end: by the client, the operator and the clock, and over restarts of either
 // side of the boundary.
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "controlplane/proc/clock.h"
@@ -425,6 +428,106 @@ static void test_drain_timeout(void **state) {
 	take_sent(bench, IPC_DRAINED);
 }
 
+static void disk_full(struct bench *bench, bool full) {
+	char path[128];
+	struct rlimit limit;
+	struct stat st;
+
+	signal(SIGXFSZ, SIG_IGN);
+	snprintf(path, sizeof(path), "%s/%s", bench->path, STORE_FILE);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = full ? (rlim_t)st.st_size : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+// A full disk: who has a tunnel may connect anew, with the same addresses; nobody logs in, and who was
+// told that he is in has his cookie after a restart. With room again all is stored.
+static void test_full_disk(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid sid = connected(bench, 1, "ann");
+	struct abi_addr inner4 = bench->mgr->table[sid.index]->inner4;
+	struct session_totals totals;
+	struct abi_cmd cmd;
+	uint8_t cookie = 2;
+
+	disk_full(bench, true);
+	while (login_status(bench, cookie, "bob") == 0)
+		cookie++;
+	assert_int_equal(login_status(bench, cookie, "bob"), -EDQUOT);
+	assert_int_equal(state_of(bench, cookie), 0);
+	session_totals(bench->mgr, &totals);
+	assert_int_equal(totals.store_fault, -ENOSPC);
+	if (cookie > 2)
+		assert_int_equal(connect_status(bench, 2, "The session store is full"), 503);
+	for (int i = 0; i < 4; i++) {
+		struct ipc_connect msg = connect_msg(bench, 1);
+
+		assert_int_equal(session_connect(bench->mgr, &msg), 0);
+		spin(bench);
+		take_cmd(bench, ABI_CMD_SESSION_DEL);
+		cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+		assert_memory_equal(&cmd.session_add.inner4, &inner4, sizeof(inner4));
+		complete(bench, &cmd, 0);
+		sid = take_sent(bench, IPC_CONNECT_RESULT)->result.sid;
+		stream_up(bench, sid);
+	}
+	disk_full(bench, false);
+	tick(bench);
+	while (abi_ring_pop(&bench->far.cmd, &cmd, true) == 0)
+		complete(bench, &cmd, 0); // policies
+	session_totals(bench->mgr, &totals);
+	assert_int_equal(totals.store_fault, 0);
+	restart_manager(bench);
+	for (uint8_t c = 2; c < cookie; c++)
+		assert_int_not_equal(state_of(bench, c), 0);
+	assert_int_equal(bench->mgr->table[sid.index]->sid.generation, sid.generation);
+}
+
+// The store is lost, the dataplane is not: its tunnels stay, nobody gets their addresses or numbers.
+static void test_adopted(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid sid = connected(bench, 1, "ann"), newer;
+	struct abi_evt evt = dump_evt(bench, sid);
+	struct abi_cmd dump;
+	char path[128];
+
+	evt.sid.generation = sid.generation = 70000;
+	session_mgr_free(bench->mgr);
+	bench->mgr = NULL;
+	snprintf(path, sizeof(path), "%s/%s", bench->path, STORE_FILE);
+	assert_int_equal(unlink(path), 0);
+	manager_start(bench, 1);
+	assert_int_equal(state_of(bench, 1), 0);
+	attach(bench, 1);
+	dump = take_cmd(bench, ABI_CMD_DUMP);
+	event(bench, evt);
+	event(bench, (struct abi_evt){.type = ABI_EVT_DUMP_END});
+	complete(bench, &dump, 0);
+	no_cmd(bench);
+	assert_int_equal(connect_status(bench, 1, NULL), 401);
+	newer = connected(bench, 2, "bob");
+	assert_int_not_equal(newer.index, sid.index);
+	assert_true(newer.generation > sid.generation);
+	assert_memory_not_equal(
+		&bench->mgr->table[newer.index]->inner4, &evt.inner4, sizeof(evt.inner4));
+	tick(bench); // policies: not that of a session whose settings nobody knows
+	assert_int_equal(take_cmd(bench, ABI_CMD_SESSION_UPDATE).sid.index, newer.index);
+	no_cmd(bench);
+	// It is in the store now, and ends as any other.
+	restart_manager(bench);
+	attach(bench, 1);
+	dump = take_cmd(bench, ABI_CMD_DUMP);
+	event(bench, evt);
+	event(bench, dump_evt(bench, newer));
+	event(bench, (struct abi_evt){.type = ABI_EVT_DUMP_END});
+	complete(bench, &dump, 0);
+	no_cmd(bench);
+	event(bench,
+		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = sid, .reason = ABI_END_USER});
+	assert_null(bench->mgr->table[sid.index]);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, sessions_setup, sessions_teardown)
 	const struct CMUnitTest tests[] = {
@@ -447,6 +550,8 @@ int main(void) {
 		T(test_usage_saved),
 		T(test_drain),
 		T(test_drain_timeout),
+		T(test_full_disk),
+		T(test_adopted),
 	};
 
 	return cmocka_run_group_tests_name("sessions", tests, NULL, NULL);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 
 #include "controlplane/session/session.h"
 #include "controlplane/session/store.h"
+#include "controlplane/session/store_file.h"
 
 #define MIB ((size_t)1 << 20)
 
@@ -393,6 +395,175 @@ static void test_full(void **state) {
 	store_close(store);
 }
 
+// The disk is full, as far as this process can see: its files may not grow.
+static void disk_full(bool full) {
+	struct rlimit limit;
+	struct stat st;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	assert_int_equal(stat(STORE_FILE, &st), 0);
+	limit.rlim_cur = full ? (rlim_t)st.st_size : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static int put(struct store *store, uint32_t n) {
+	struct record_session record;
+	int status = 1;
+
+	make(&record, n);
+	assert_int_equal(store_session_put(store, &record, note, &status), 0);
+	store_commit(store);
+	return status;
+}
+
+static uint32_t put_until_full(struct store *store) {
+	uint32_t n = 0;
+
+	disk_full(true);
+	while (put(store, n) == 0)
+		assert_true(++n < 1000);
+	assert_int_equal(store_fault(store), -ENOSPC);
+	return n;
+}
+
+// A deletion that the full disk does not take is made up for, and the fault goes with its cause.
+static void test_full_disk(void **state) {
+	struct store *store = open_store(*state, MIB);
+	struct loaded loaded = {0};
+	uint8_t hash[IPC_HASH_LEN] = {0};
+	uint32_t stored = put_until_full(store);
+	enum store_tick tick;
+	int status = 0;
+
+	for (uint32_t i = 0; i < stored && status == 0; i++) {
+		memcpy(hash, &i, sizeof(i));
+		assert_int_equal(store_session_del(store, hash, note, &status), 0);
+		store_commit(store);
+	}
+	tick = store_tick(store);
+	assert_true(tick == STORE_BACK || tick == STORE_FAULTY);
+	disk_full(false);
+	if (tick == STORE_FAULTY)
+		assert_int_equal(store_tick(store), STORE_BACK);
+	assert_int_equal(store_fault(store), 0);
+	assert_int_equal(store_tick(store), STORE_FINE);
+	store_close(store);
+	store = open_store(*state, MIB);
+	store_load(store, on_session, on_lease, &loaded);
+	if (status == 0)
+		assert_int_equal(loaded.sessions, 0);
+	else
+		assert_true(loaded.sessions < stored);
+	assert_int_equal(put(store, 5000), 0);
+	store_close(store);
+}
+
+// The block of numbers is not on disk: the next process would give the same ones.
+static void test_generation_unsafe(void **state) {
+	struct store *store = open_store(*state, MIB);
+
+	put_until_full(store);
+	for (int i = 0; i < 65537; i++)
+		store_generation_next(store);
+	assert_int_not_equal(put(store, 4000), 0);
+	assert_false(store_generation_safe(store));
+	disk_full(false);
+	assert_int_equal(store_tick(store), STORE_BACK);
+	assert_true(store_generation_safe(store));
+	store_generation_used(store, 1000000);
+	assert_int_equal(store_generation_next(store), 1000001);
+	store_close(store);
+}
+
+static void set_version(struct dir *dir, uint16_t version) {
+	struct {
+		uint32_t magic;
+		uint16_t version, session_size, lease_size, reserved;
+	} format = {0x4b545350u, version, 5000, 200, 0};
+	MDB_val key = {6, (void *)(uintptr_t) "format"}, value = {sizeof(format), &format};
+	MDB_env *env;
+	MDB_txn *txn;
+	MDB_dbi meta;
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", dir->path, STORE_FILE);
+	assert_int_equal(mdb_env_create(&env), 0);
+	mdb_env_set_maxdbs(env, 8);
+	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
+	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
+	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
+	assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
+	assert_int_equal(mdb_txn_commit(txn), 0);
+	mdb_env_close(env);
+}
+
+// A newer version's file is left as it is: that version can go on with it.
+static void test_newer_version(void **state) {
+	struct store *store = open_store(*state, MIB);
+
+	assert_int_equal(put(store, 1), 0);
+	store_close(store);
+	set_version(*state, RECORD_VERSION + 1);
+	assert_int_equal(store_open(&store, ((struct dir *)*state)->fd, MIB, NULL), -EPROTO);
+	assert_false(has_aside(*state));
+	assert_int_equal(store_file_check(STORE_FILE), 0);
+}
+
+static void test_empty_file(void **state) {
+	struct store *store;
+
+	write_file(*state, "", 0);
+	store = open_store(*state, MIB);
+	assert_true(has_aside(*state));
+	assert_true(store_is_new(store));
+	store_close(store);
+}
+
+// 0: the check says that it is good. In a process of its own, as in role.c: it may die of it.
+static int checked(void) {
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		signal(SIGSEGV, SIG_DFL);
+		signal(SIGBUS, SIG_DFL);
+		signal(SIGABRT, SIG_DFL);
+		_exit(store_file_check(STORE_FILE) != 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void garble(unsigned seed) {
+	int fd = open(STORE_FILE, O_RDWR);
+	uint8_t page[4096];
+	struct stat st;
+
+	srand(seed);
+	assert_int_equal(fstat(fd, &st), 0);
+	// The meta pages stay: LMDB would refuse others by itself.
+	for (off_t at = 2 * 4096; at < st.st_size; at += 4096) {
+		for (size_t i = 0; i < sizeof(page); i++)
+			page[i] = (uint8_t)rand();
+		assert_int_equal(pwrite(fd, page, sizeof(page), at), sizeof(page));
+	}
+	close(fd);
+}
+
+static void test_garbage_inside(void **state) {
+	struct store *store = open_store(*state, MIB);
+
+	for (uint32_t n = 0; n < 20; n++)
+		assert_int_equal(put(store, n), 0);
+	store_close(store);
+	assert_int_equal(checked(), 0);
+	for (unsigned seed = 0; seed < 20; seed++) {
+		garble(seed);
+		assert_int_not_equal(checked(), 0);
+	}
+}
+
 static void test_generations(void **state) {
 	struct store *store = open_store(*state, MIB);
 	struct record_session record;
@@ -445,6 +616,11 @@ int main(void) {
 		T(test_bad_settings),
 		T(test_bad_record),
 		T(test_full),
+		T(test_full_disk),
+		T(test_generation_unsafe),
+		T(test_newer_version),
+		T(test_empty_file),
+		T(test_garbage_inside),
 		T(test_generations),
 		T(test_seal),
 	};

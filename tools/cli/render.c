@@ -473,6 +473,8 @@ void render_status(FILE *out, const json_t *status, unsigned width, uint64_t now
 		fprintf(out, "%s\n",
 			json_is_true(json_object_get(sessions, "stopping")) ? ", then stop" : "");
 	}
+	if (strcmp(text(sessions, "store"), "ok") != 0)
+		fprintf(out, "Store          %s: nobody logs in\n", text(sessions, "store"));
 	if (number(sessions, "scripts_due") != 0)
 		fprintf(out, "Scripts        %s disconnect scripts to run\n",
 			format_count(number(sessions, "scripts_due"), a));
