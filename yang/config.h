@@ -266,6 +266,21 @@ struct cfg_radius_server {
 	char *secret_file; // the secret is its first line
 };
 
+// Who may send Disconnect-Request and CoA-Request (RFC 5176).
+struct cfg_dynauth_client {
+	struct cfg_addr addr;
+	char *secret_file; // the secret is its first line
+};
+
+struct cfg_dynauth {
+	struct cfg_addr addr; // that it listens on; family 0: all of both families
+	uint16_t port; // 0: off, as there is no client
+	struct cfg_dynauth_client *clients;
+	size_t nb_clients;
+	bool require_message_authenticator;
+	uint32_t window; // of Event-Timestamp, seconds; 0: it does not count
+};
+
 struct cfg_radius {
 	struct cfg_radius_server *servers; // in order of preference; none: no RADIUS
 	size_t nb_servers;
@@ -279,6 +294,7 @@ struct cfg_radius {
 	bool accounting;
 	uint32_t interim_interval; // 0: none
 	bool groups_from_class;
+	struct cfg_dynauth dynauth;
 };
 
 // Programs of the operator; empty: none.

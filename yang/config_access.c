@@ -172,6 +172,22 @@ static void servers_build(
 	}
 }
 
+static void dynauth_build(
+	struct build *build, const struct lyd_node *node, struct cfg_dynauth *dynauth) {
+	const struct lyd_node *client = tree_child(node, "client");
+	dynauth->clients = build_entries(
+		build, client, &dynauth->nb_clients, sizeof(*dynauth->clients));
+	for (size_t i = 0; i < dynauth->nb_clients; i++, client = tree_next(client)) {
+		build_addr(tree_text(client, "address"), &dynauth->clients[i].addr);
+		dynauth->clients[i].secret_file = build_string(build, client, "secret-file");
+	}
+	build_addr(tree_text(node, "listen-address"), &dynauth->addr);
+	if (dynauth->nb_clients > 0)
+		dynauth->port = tree_number(node, "port");
+	dynauth->require_message_authenticator = tree_bool(node, "require-message-authenticator");
+	dynauth->window = tree_number(node, "event-timestamp-window");
+}
+
 static void radius_build(
 	struct build *build, const struct lyd_node *node, struct cfg_radius *radius) {
 	servers_build(build, tree_child(node, "server"), radius);
@@ -185,6 +201,7 @@ static void radius_build(
 	radius->accounting = tree_bool(node, "accounting");
 	radius->interim_interval = tree_number(node, "interim-interval");
 	radius->groups_from_class = tree_bool(node, "groups-from-class");
+	dynauth_build(build, tree_child(node, "dynamic-authorization"), &radius->dynauth);
 }
 
 static void radius_free(struct cfg_radius *radius) {
@@ -192,6 +209,9 @@ static void radius_free(struct cfg_radius *radius) {
 		free(radius->servers[i].name);
 		free(radius->servers[i].secret_file);
 	}
+	for (size_t i = 0; i < radius->dynauth.nb_clients; i++)
+		free(radius->dynauth.clients[i].secret_file);
+	free(radius->dynauth.clients);
 	free(radius->servers);
 	free(radius->nas_identifier);
 	free(radius->default_realm);

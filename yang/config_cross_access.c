@@ -122,9 +122,21 @@ static void check_servers(struct errors *errors, const struct cfg_radius *radius
 	}
 }
 
+static void check_dynauth(struct errors *errors, const struct cfg *cfg) {
+	for (size_t i = 0; cfg->radius.dynauth.port != 0 && i < cfg->nb_listen; i++) {
+		if (cfg->listen[i].udp_port != cfg->radius.dynauth.port)
+			continue;
+		errors_add(errors,
+			TOP "/radius/dynamic-authorization/port: used twice: %u, expected a port "
+			    "that clients do not use (listen[%zu]/udp-port)",
+			cfg->radius.dynauth.port, i + 1);
+	}
+}
+
 void cfg_cross_check_access(struct errors *errors, const struct cfg *cfg) {
 	check_methods(errors, cfg);
 	check_default_group(errors, cfg);
 	check_vhosts(errors, cfg);
 	check_servers(errors, &cfg->radius);
+	check_dynauth(errors, cfg);
 }

@@ -79,6 +79,10 @@ size_t cfg_restart_needed(
 	} settings[] = {
 		{"listen", same_listen(old, new)},
 		{"pool", same_pools(old, new)},
+		{"radius/dynamic-authorization/listen-address",
+			addr_equal(&old->radius.dynauth.addr, &new->radius.dynauth.addr)},
+		{"radius/dynamic-authorization/port",
+			old->radius.dynauth.port == new->radius.dynauth.port},
 		{"state-directory", strcmp(old->state_dir, new->state_dir) == 0},
 		{"run-directory", strcmp(old->run_dir, new->run_dir) == 0},
 		{"edges", old->edges == new->edges},

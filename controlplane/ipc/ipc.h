@@ -62,6 +62,8 @@ bool ipc_str_ok(const char *str, size_t len);
 bool ipc_user_settings_ok(const struct ipc_user_settings *settings);
 // True when it says nothing but groups, or nothing at all.
 bool ipc_user_settings_empty(const struct ipc_user_settings *settings);
+// Kind, strings, what identifies a session and what may be changed.
+bool ipc_change_ok(const struct ipc_change *change);
 // Can the record be sent as it stands? Kind, strings and families.
 bool ipc_acct_ok(const struct ipc_acct *acct);
 // Strings, numbers and the prefix are what they should be; not whether names are fit for scripts.

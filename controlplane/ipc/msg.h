@@ -102,6 +102,7 @@ enum ipc_type {
 	IPC_ACCT_DONE, // radius to session: a server has acknowledged it
 	IPC_CHANGE, // radius to session: Disconnect-Request or CoA-Request (RFC 5176)
 	IPC_CHANGED, // session to radius: done, or why not
+	IPC_RADIUS_COUNTS, // radius to session, for the CLI
 	// session and script
 	IPC_SCRIPT_RUN = 224, // session to script: run one of the operator's scripts
 	IPC_SCRIPT_DONE, // script to session: it has ended
@@ -159,6 +160,7 @@ enum ipc_file {
 	IPC_FILE_STORE_SECRET = 5, // 32 bytes in the run directory, for the session process
 	IPC_FILE_OTP_USERS = 6, // tokens of one-time passwords
 	IPC_FILE_RADIUS_SECRET = 8, // index into cfg.radius.servers
+	IPC_FILE_DYNAUTH_SECRET = 32, // index into cfg.radius.dynauth.clients
 };
 
 struct ipc_file_open {
@@ -421,6 +423,78 @@ struct ipc_acct_done {
 	struct ipc_hdr hdr; // req: the record's
 	int32_t status; // 0: acknowledged; -ETIMEDOUT, -EAGAIN: to be sent again later
 	uint32_t reserved;
+};
+
+enum ipc_change_kind {
+	IPC_CHANGE_DISCONNECT = 1,
+	IPC_CHANGE_SETTINGS = 2,
+};
+
+// Which sessions are meant: all that match in every field named here.
+#define IPC_BY_SESSION_ID (1u << 0)
+#define IPC_BY_USERNAME (1u << 1) // `username` or `short_name`
+#define IPC_BY_INNER4 (1u << 2)
+#define IPC_BY_INNER6 (1u << 3) // an address, or the client's prefix
+#define IPC_BY_REMOTE (1u << 4)
+#define IPC_BY_LOCAL (1u << 5)
+#define IPC_BY_NAS (1u << 6) // the same field of a session as `local`; says which gateway is meant
+#define IPC_BY_SESSION \
+	(IPC_BY_SESSION_ID | IPC_BY_USERNAME | IPC_BY_INNER4 | IPC_BY_INNER6 | IPC_BY_REMOTE)
+#define IPC_BY_ALL (IPC_BY_SESSION | IPC_BY_LOCAL | IPC_BY_NAS)
+
+// What can be changed while a session lasts.
+#define IPC_SET_CHANGEABLE \
+	(IPC_SET_RX_RATE | IPC_SET_TX_RATE | IPC_SET_SESSION_TIMEOUT | IPC_SET_IDLE_TIMEOUT | \
+		IPC_SET_INTERIM)
+
+// A Disconnect-Request or CoA-Request (RFC 5176) that was checked and is asked for once.
+struct ipc_change {
+	struct ipc_hdr hdr;
+	uint32_t kind; // enum ipc_change_kind
+	uint32_t by; // IPC_BY_*; at least one of IPC_BY_SESSION
+	struct ipc_prefix inner6;
+	struct abi_addr inner4, remote, local, nas;
+	char session_id[IPC_ACCT_ID_LEN];
+	uint8_t reserved[7];
+	char username[IPC_USER_LEN];
+	char short_name[IPC_USER_LEN]; // without the default realm; empty: the same
+	struct ipc_user_settings settings; // IPC_CHANGE_SETTINGS: of IPC_SET_CHANGEABLE
+};
+
+// Error-Cause, RFC 5176, 3.5.
+enum ipc_error_cause {
+	IPC_CAUSE_UNSUPPORTED_ATTRIBUTE = 401,
+	IPC_CAUSE_MISSING_ATTRIBUTE = 402,
+	IPC_CAUSE_NAS_MISMATCH = 403,
+	IPC_CAUSE_INVALID_REQUEST = 404,
+	IPC_CAUSE_UNSUPPORTED_SERVICE = 405,
+	IPC_CAUSE_INVALID_VALUE = 407,
+	IPC_CAUSE_NO_SESSION = 503,
+	IPC_CAUSE_RESOURCES = 506,
+};
+
+struct ipc_changed {
+	struct ipc_hdr hdr;
+	int32_t status; // 0: decided; -EAGAIN: not ready yet, ask again
+	uint32_t cause; // enum ipc_error_cause; 0: done, and on disk
+	uint32_t sessions; // that it was done to
+	uint32_t reserved;
+};
+
+// Of one kind of request to servers.
+struct ipc_radius_count {
+	uint64_t sent, resent, answered, unusable, unexpected, given_up;
+};
+
+// Since the radius process started.
+struct ipc_radius_counts {
+	struct ipc_hdr hdr;
+	struct ipc_radius_count auth, acct;
+	// Dynamic authorisation. Of all datagrams: not from a client; malformed or not signed; without
+	// an Event-Timestamp in the window; a request that was there already; dropped as there were
+	// too many.
+	uint64_t foreign, unusable, stale, repeated, overflow;
+	uint64_t disconnects, disconnects_refused, changes, changes_refused; // answered: ACK, NAK
 };
 
 struct ipc_session_new {

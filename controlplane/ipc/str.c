@@ -57,6 +57,25 @@ bool ipc_user_settings_empty(const struct ipc_user_settings *settings) {
 	return !settings->set && !settings->nb_dns && !settings->nb_routes;
 }
 
+bool ipc_change_ok(const struct ipc_change *change) {
+	const struct ipc_user_settings *settings = &change->settings;
+
+	if (change->kind != IPC_CHANGE_DISCONNECT && change->kind != IPC_CHANGE_SETTINGS)
+		return false;
+	if (change->by & ~IPC_BY_ALL || !(change->by & IPC_BY_SESSION))
+		return false;
+	if (!ipc_str_ok(change->session_id, sizeof(change->session_id)) ||
+		!ipc_str_ok(change->username, sizeof(change->username)) ||
+		!ipc_str_ok(change->short_name, sizeof(change->short_name)))
+		return false;
+	if (!prefix_ok(&change->inner6) || !ipc_user_settings_ok(settings))
+		return false;
+	if (change->kind == IPC_CHANGE_DISCONNECT)
+		return ipc_user_settings_empty(settings) && !settings->groups[0];
+	return settings->set && !(settings->set & ~IPC_SET_CHANGEABLE) && !settings->nb_dns &&
+		!settings->nb_routes && !settings->groups[0];
+}
+
 bool ipc_acct_ok(const struct ipc_acct *acct) {
 	return (acct->kind == IPC_ACCT_START || acct->kind == IPC_ACCT_STOP ||
 		       acct->kind == IPC_ACCT_INTERIM) &&

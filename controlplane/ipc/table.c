@@ -83,6 +83,10 @@ static const struct ipc_rule rules[] = {
 	ROW(RADIUS, AUTH, IPC_RADIUS_ANSWER, ipc_radius_answer, 0, 0),
 	ROW(SESSION, RADIUS, IPC_ACCT, ipc_acct, 0, 0),
 	ROW(RADIUS, SESSION, IPC_ACCT_DONE, ipc_acct_done, 0, 0),
+	// What the servers want done to sessions, once it was checked who says so.
+	ROW(RADIUS, SESSION, IPC_CHANGE, ipc_change, 0, 0),
+	ROW(SESSION, RADIUS, IPC_CHANGED, ipc_changed, 0, 0),
+	ROW(RADIUS, SESSION, IPC_RADIUS_COUNTS, ipc_radius_counts, 0, 0),
 
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),

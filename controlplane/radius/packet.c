@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// RADIUS packets by libfreeradius. Called by exchange.c, ask.c and acct.c; fuzzed as a whole.
+// RADIUS packets by libfreeradius. Called by the others of this folder; fuzzed as a whole.
 #include "packet.h"
 
 #include <errno.h>
@@ -32,6 +32,7 @@ static const char dictionary[] = "ATTRIBUTE User-Name 1 string\n"
 				 "ATTRIBUTE Framed-Protocol 7 integer\n"
 				 "ATTRIBUTE Framed-IP-Address 8 ipaddr\n"
 				 "ATTRIBUTE Framed-IP-Netmask 9 ipaddr\n"
+				 "ATTRIBUTE Filter-Id 11 string\n"
 				 "ATTRIBUTE Reply-Message 18 string\n"
 				 "ATTRIBUTE Framed-Route 22 string\n"
 				 "ATTRIBUTE State 24 octets\n"
@@ -42,6 +43,7 @@ static const char dictionary[] = "ATTRIBUTE User-Name 1 string\n"
 				 "ATTRIBUTE Called-Station-Id 30 string\n"
 				 "ATTRIBUTE Calling-Station-Id 31 string\n"
 				 "ATTRIBUTE NAS-Identifier 32 string\n"
+				 "ATTRIBUTE Proxy-State 33 octets\n"
 				 "ATTRIBUTE Acct-Status-Type 40 integer\n"
 				 "ATTRIBUTE Acct-Input-Octets 42 integer\n"
 				 "ATTRIBUTE Acct-Output-Octets 43 integer\n"
@@ -61,6 +63,7 @@ static const char dictionary[] = "ATTRIBUTE User-Name 1 string\n"
 				 "ATTRIBUTE NAS-IPv6-Address 95 ipv6addr\n"
 				 "ATTRIBUTE Framed-IPv6-Prefix 97 ipv6prefix\n"
 				 "ATTRIBUTE Framed-IPv6-Route 99 string\n"
+				 "ATTRIBUTE Error-Cause 101 integer\n"
 				 "ATTRIBUTE Delegated-IPv6-Prefix 123 ipv6prefix\n"
 				 "ATTRIBUTE Framed-IPv6-Address 168 ipv6addr\n"
 				 "ATTRIBUTE DNS-Server-IPv6-Address 169 ipv6addr\n"
@@ -135,7 +138,7 @@ struct rpacket *rpacket_new(enum rcode code) {
 	}
 	packet->radius->code = code;
 	// The first attribute, so that nothing of an attacker's choice is in front of it.
-	if (code == RCODE_ACCESS_REQUEST)
+	if (code != RCODE_ACCOUNTING_REQUEST)
 		rpacket_bytes(packet, RATTR_MESSAGE_AUTHENTICATOR, empty, sizeof(empty));
 	return packet;
 }
@@ -223,6 +226,20 @@ void rpacket_address(struct rpacket *packet, enum rattr attr, const struct abi_a
 	pair_add(packet, pair);
 }
 
+// The Message-Authenticator of an answer is over the Request Authenticator (RFC 5176, 3.4). The
+// library checks those of ACK and NAK so but does not make them so; it does for Access-Accept. The code
+// is in the bytes by then.
+static int encode(RADIUS_PACKET *radius, const RADIUS_PACKET *request, const char *shared_secret) {
+	unsigned int code = radius->code;
+	if (rad_encode(radius, request, shared_secret) < 0)
+		return -EMSGSIZE;
+	if (request != NULL)
+		radius->code = RCODE_ACCESS_ACCEPT;
+	int status = rad_sign(radius, request, shared_secret);
+	radius->code = code;
+	return status < 0 || radius->data_len > RPACKET_MAX ? -EMSGSIZE : 0;
+}
+
 int rpacket_sign(struct rpacket *packet, uint8_t id, const uint8_t vector[RPACKET_VECTOR_LEN],
 	const char *shared_secret, const uint8_t **bytes, size_t *len) {
 	RADIUS_PACKET *radius = packet->radius;
@@ -231,13 +248,26 @@ int rpacket_sign(struct rpacket *packet, uint8_t id, const uint8_t vector[RPACKE
 	wipe_bytes(radius);
 	radius->id = id;
 	memcpy(radius->vector, vector, RPACKET_VECTOR_LEN);
-	if (rad_encode(radius, NULL, shared_secret) < 0 ||
-		rad_sign(radius, NULL, shared_secret) < 0 || radius->data_len > RPACKET_MAX)
-		return -EMSGSIZE;
+	int status = encode(radius, NULL, shared_secret);
+	if (status < 0)
+		return status;
 	// An accounting request is signed in the place of its authenticator: answers refer to that.
 	memcpy(radius->vector, radius->data + 4, RPACKET_VECTOR_LEN);
 	rpacket_signed(packet, bytes, len);
 	return 0;
+}
+
+int rpacket_sign_answer(struct rpacket *answer, const struct rpacket *request,
+	const char *shared_secret, const uint8_t **bytes, size_t *len) {
+	RADIUS_PACKET *radius = answer->radius;
+	if (answer->failed)
+		return -EINVAL;
+	wipe_bytes(radius);
+	radius->id = request->radius->id;
+	int status = encode(radius, request->radius, shared_secret);
+	if (status == 0)
+		rpacket_signed(answer, bytes, len);
+	return status;
 }
 
 void rpacket_signed(const struct rpacket *packet, const uint8_t **bytes, size_t *len) {
@@ -257,9 +287,17 @@ static bool is_answer(const RADIUS_PACKET *radius, const RADIUS_PACKET *request)
 		radius->code == RCODE_ACCESS_CHALLENGE;
 }
 
-struct rpacket *rpacket_read(const uint8_t *bytes, size_t len, const struct rpacket *request,
+static bool is_code(const RADIUS_PACKET *radius, const struct rpacket *request) {
+	if (request != NULL)
+		return is_answer(radius, request->radius);
+	return radius->code == RCODE_DISCONNECT_REQUEST || radius->code == RCODE_COA_REQUEST;
+}
+
+// An answer to `request`, or with NULL a request.
+static struct rpacket *read_packet(const uint8_t *bytes, size_t len, const struct rpacket *request,
 	const char *shared_secret, bool require_authenticator, const char **why) {
 	decode_fail_t reason = DECODE_FAIL_NONE;
+	RADIUS_PACKET *original = request != NULL ? request->radius : NULL;
 	struct rpacket *packet = calloc(1, sizeof(*packet));
 	RADIUS_PACKET *radius = packet != NULL ? rad_alloc(NULL, false) : NULL;
 	*why = "no memory";
@@ -275,14 +313,15 @@ struct rpacket *rpacket_read(const uint8_t *bytes, size_t len, const struct rpac
 			*why = "no Message-Authenticator";
 		goto fail;
 	}
-	*why = "not an answer to this request";
-	if (!is_answer(radius, request->radius))
+	*why = request != NULL ? "not an answer to this request"
+			       : "neither a Disconnect-Request nor a CoA-Request";
+	if (!is_code(radius, request))
 		goto fail;
 	*why = "authenticator does not match: is the shared secret the same on both sides?";
-	if (rad_verify(radius, request->radius, shared_secret) < 0)
+	if (rad_verify(radius, original, shared_secret) < 0)
 		goto fail;
 	*why = "attributes cannot be decoded";
-	if (rad_decode(radius, request->radius, shared_secret) < 0)
+	if (rad_decode(radius, original, shared_secret) < 0)
 		goto fail;
 	packet->radius = radius;
 	return packet;
@@ -290,6 +329,20 @@ fail:
 	rad_free(&radius);
 	free(packet);
 	return NULL;
+}
+
+struct rpacket *rpacket_read(const uint8_t *bytes, size_t len, const struct rpacket *request,
+	const char *shared_secret, bool require_authenticator, const char **why) {
+	return read_packet(bytes, len, request, shared_secret, require_authenticator, why);
+}
+
+struct rpacket *rpacket_read_request(const uint8_t *bytes, size_t len, const char *shared_secret,
+	bool require_authenticator, const char **why) {
+	return read_packet(bytes, len, NULL, shared_secret, require_authenticator, why);
+}
+
+const uint8_t *rpacket_vector(const struct rpacket *packet) {
+	return packet->radius->vector;
 }
 
 enum rcode rpacket_code(const struct rpacket *packet) {
@@ -331,16 +384,41 @@ static void take_value(const VALUE_PAIR *pair, struct rvalue *value) {
 	}
 }
 
+// What has no place in the dictionary, or not the length of its type, has no name to us.
+static bool is_unknown(const VALUE_PAIR *pair) {
+	return pair->da->flags.is_unknown || pair->da->attr > 255;
+}
+
+static const VALUE_PAIR *pair_next(const struct rpacket *packet, const void *cursor) {
+	return cursor != NULL ? ((const VALUE_PAIR *)cursor)->next : packet->radius->vps;
+}
+
+static void take_pair(const VALUE_PAIR *pair, const void **cursor, struct rvalue *value) {
+	*cursor = pair;
+	*value = (struct rvalue){.attr = RATTR_VENDOR(pair->da->vendor, pair->da->attr & 0xff)};
+	if (!is_unknown(pair))
+		take_value(pair, value);
+	else if (pair->da->attr <= 255 &&
+		dict_attrbyvalue(pair->da->attr, pair->da->vendor) != NULL)
+		value->type = RVALUE_INVALID;
+	else
+		value->type = RVALUE_UNKNOWN;
+}
+
 bool rpacket_next(const struct rpacket *packet, const void **cursor, struct rvalue *value) {
-	const VALUE_PAIR *pair = *cursor != NULL ? ((const VALUE_PAIR *)*cursor)->next
-						 : packet->radius->vps;
-	// What has no place in the dictionary, or not the length of its type, has no name to us.
-	while (pair != NULL && (pair->da->flags.is_unknown || pair->da->attr > 255))
+	const VALUE_PAIR *pair = pair_next(packet, *cursor);
+	while (pair != NULL && is_unknown(pair))
 		pair = pair->next;
 	if (pair == NULL)
 		return false;
-	*cursor = pair;
-	*value = (struct rvalue){.attr = RATTR_VENDOR(pair->da->vendor, pair->da->attr)};
-	take_value(pair, value);
+	take_pair(pair, cursor, value);
+	return true;
+}
+
+bool rpacket_next_any(const struct rpacket *packet, const void **cursor, struct rvalue *value) {
+	const VALUE_PAIR *pair = pair_next(packet, *cursor);
+	if (pair == NULL)
+		return false;
+	take_pair(pair, cursor, value);
 	return true;
 }

@@ -2,7 +2,8 @@
 // RADIUS packets: attributes in, signed bytes out; received bytes in, checked attributes out.
 //
 // All encoding, signing, checking and decoding is libfreeradius's (docs/decisions/0020); packet.c is
-// the only file that sees it. Used by exchange.c (bytes) and ask.c, acct.c (attributes).
+// the only file that sees it. Used by exchange.c and dynauth.c (bytes) and ask.c, acct.c, change.c
+// (attributes).
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +25,12 @@ enum rcode {
 	RCODE_ACCOUNTING_REQUEST = 4,
 	RCODE_ACCOUNTING_RESPONSE = 5,
 	RCODE_ACCESS_CHALLENGE = 11,
+	RCODE_DISCONNECT_REQUEST = 40,
+	RCODE_DISCONNECT_ACK = 41,
+	RCODE_DISCONNECT_NAK = 42,
+	RCODE_COA_REQUEST = 43,
+	RCODE_COA_ACK = 44,
+	RCODE_COA_NAK = 45,
 };
 
 #define RATTR_VENDOR(vendor, attr) ((vendor) << 8 | (attr))
@@ -37,6 +44,7 @@ enum rattr {
 	RATTR_FRAMED_PROTOCOL = 7,
 	RATTR_FRAMED_IP_ADDRESS = 8,
 	RATTR_FRAMED_IP_NETMASK = 9,
+	RATTR_FILTER_ID = 11,
 	RATTR_REPLY_MESSAGE = 18,
 	RATTR_FRAMED_ROUTE = 22,
 	RATTR_STATE = 24,
@@ -46,6 +54,7 @@ enum rattr {
 	RATTR_CALLED_STATION_ID = 30,
 	RATTR_CALLING_STATION_ID = 31,
 	RATTR_NAS_IDENTIFIER = 32,
+	RATTR_PROXY_STATE = 33,
 	RATTR_ACCT_STATUS_TYPE = 40,
 	RATTR_ACCT_INPUT_OCTETS = 42,
 	RATTR_ACCT_OUTPUT_OCTETS = 43,
@@ -65,6 +74,7 @@ enum rattr {
 	RATTR_NAS_IPV6_ADDRESS = 95,
 	RATTR_FRAMED_IPV6_PREFIX = 97,
 	RATTR_FRAMED_IPV6_ROUTE = 99,
+	RATTR_ERROR_CAUSE = 101,
 	RATTR_DELEGATED_IPV6_PREFIX = 123,
 	RATTR_FRAMED_IPV6_ADDRESS = 168,
 	RATTR_DNS_SERVER_IPV6_ADDRESS = 169,
@@ -80,6 +90,8 @@ enum rvalue_type {
 	RVALUE_BYTES, // text, too: not checked, may hold NULs
 	RVALUE_ADDRESS, // prefix.addr, v4-mapped
 	RVALUE_PREFIX,
+	RVALUE_UNKNOWN, // not in packet.c's dictionary; only from rpacket_next_any()
+	RVALUE_INVALID, // there, but it has not the length of its type; likewise
 };
 
 // One attribute of a packet that was read. What `bytes` points to is the packet's.
@@ -97,7 +109,7 @@ struct rvalue {
 int rpacket_init(void);
 void rpacket_fini(void);
 
-// A request with a Message-Authenticator in front (Access-Request) or without one. NULL: no memory.
+// A request or an answer, with a Message-Authenticator in front but for accounting. NULL: no memory.
 struct rpacket *rpacket_new(enum rcode code);
 // Wipes the password and frees. NULL is allowed.
 void rpacket_free(struct rpacket *packet);
@@ -120,7 +132,19 @@ void rpacket_signed(const struct rpacket *packet, const uint8_t **bytes, size_t 
 // Message-Authenticator where that is required. NULL and *why otherwise (a constant text).
 struct rpacket *rpacket_read(const uint8_t *bytes, size_t len, const struct rpacket *request,
 	const char *shared_secret, bool require_authenticator, const char **why);
+// A Disconnect-Request or CoA-Request: well-formed, with the right authenticators, and with a
+// Message-Authenticator where that is required. NULL and *why otherwise (a constant text).
+struct rpacket *rpacket_read_request(const uint8_t *bytes, size_t len, const char *shared_secret,
+	bool require_authenticator, const char **why);
+// The bytes of an answer to a request that was read. As rpacket_sign().
+int rpacket_sign_answer(struct rpacket *answer, const struct rpacket *request,
+	const char *shared_secret, const uint8_t **bytes, size_t *len);
 enum rcode rpacket_code(const struct rpacket *packet);
+// RPACKET_VECTOR_LEN bytes: the Request Authenticator of a request that was read.
+const uint8_t *rpacket_vector(const struct rpacket *packet);
 
 // Goes through the attributes in order; *cursor NULL at first. False: no more.
 bool rpacket_next(const struct rpacket *packet, const void **cursor, struct rvalue *value);
+// The same with those that have no name or no value to us: their numbers (of extended ones the type)
+// and RVALUE_UNKNOWN or RVALUE_INVALID.
+bool rpacket_next_any(const struct rpacket *packet, const void **cursor, struct rvalue *value);

@@ -327,6 +327,9 @@ bool settings_add(
 			add_route(settings, &value->prefix);
 	case RVALUE_BYTES:
 		return add_bytes(settings, value, groups_from_class);
+	case RVALUE_UNKNOWN:
+	case RVALUE_INVALID:
+		break;
 	}
 	return false;
 }

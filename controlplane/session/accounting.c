@@ -343,6 +343,10 @@ static uint32_t terminate_cause(enum abi_end reason) {
 	}
 }
 
+uint64_t accounting_id(const struct session *session) {
+	return bytes_get(session->cookie_hash, 8);
+}
+
 static void make_record(struct session_mgr *mgr, struct session *session, enum ipc_acct_kind kind,
 	uint64_t when, struct record_acct *record) {
 	struct ipc_acct *acct = &record->acct;
@@ -363,7 +367,7 @@ static void make_record(struct session_mgr *mgr, struct session *session, enum i
 	acct->inner4 = session->inner4;
 	acct->inner6 = session->inner6;
 	snprintf(acct->session_id, sizeof(acct->session_id), "%016llx",
-		(unsigned long long)bytes_get(session->cookie_hash, 8));
+		(unsigned long long)accounting_id(session));
 	snprintf(acct->username, sizeof(acct->username), "%s", session->str[STR_USER]);
 	snprintf(acct->agent, sizeof(acct->agent), "%s", session->str[STR_AGENT]);
 }
@@ -413,6 +417,11 @@ void accounting_start(struct session_mgr *mgr, struct session *session) {
 			session->sid.index);
 	keep(mgr, &record);
 	interim_next(mgr, session);
+}
+
+void accounting_interval(struct session_mgr *mgr, struct session *session) {
+	if (session->accounted)
+		interim_next(mgr, session);
 }
 
 void accounting_stop(struct session_mgr *mgr, struct session *session) {

@@ -30,8 +30,13 @@ void accounting_free(struct accounting *accounting);
 // Takes up what the store holds. After the sessions were loaded. 0 or -errno.
 int accounting_load(struct session_mgr *mgr);
 
+// Acct-Session-Id, in hexadecimal there.
+uint64_t accounting_id(const struct session *session);
+
 // The client has its tunnel. No-op when accounting is off, or was begun before.
 void accounting_start(struct session_mgr *mgr, struct session *session);
+// Its interval has changed.
+void accounting_interval(struct session_mgr *mgr, struct session *session);
 // The session is about to be deleted. No-op when accounting was not begun.
 void accounting_stop(struct session_mgr *mgr, struct session *session);
 // After a fault of the store: what it may have missed is stored again, some at each tick.

@@ -283,6 +283,10 @@ static void do_pools(struct client *client, const json_t *args) {
 	answer(client, show_pools(server.mgr));
 }
 
+static void do_radius(struct client *client, const json_t *args) {
+	answer(client, show_radius(server.mgr));
+}
+
 static void answer_stats(struct client *client, json_t *(*show)(const struct abi_stats *stats)) {
 	const struct abi_stats *stats = session_stats(server.mgr);
 	if (stats == NULL)
@@ -409,6 +413,7 @@ static const struct command commands[] = {
 	{"show-leases", do_leases},
 	{"show-bans", do_bans},
 	{"show-pools", do_pools},
+	{"show-radius", do_radius},
 	{"show-version", do_version},
 	{"show-status", do_status},
 	{"disconnect", do_disconnect},

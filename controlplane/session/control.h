@@ -19,6 +19,7 @@ json_t *show_lease(const struct lease_info *info);
 // `now` is CLOCK_MONOTONIC seconds.
 json_t *show_ban(const struct bans *bans, const struct ban_info *info, uint64_t now);
 json_t *show_pools(struct session_mgr *mgr);
+json_t *show_radius(struct session_mgr *mgr);
 json_t *show_totals(struct session_mgr *mgr);
 
 // From the statistics region. Numbers are copied once; names are bounded although the region

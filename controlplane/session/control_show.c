@@ -312,6 +312,46 @@ static json_t *append(json_t *list, json_t *value) {
 	return NULL;
 }
 
+// ---- RADIUS
+
+static json_t *radius_count(const struct ipc_radius_count *count) {
+	json_t *object = json_object();
+	put_int(&object, "sent", count->sent);
+	put_int(&object, "sent_again", count->resent);
+	put_int(&object, "answered", count->answered);
+	put_int(&object, "given_up", count->given_up);
+	put_int(&object, "answers_unusable", count->unusable);
+	put_int(&object, "answers_unexpected", count->unexpected);
+	return object;
+}
+
+static json_t *dynauth_count(const struct ipc_radius_counts *counts) {
+	json_t *object = json_object();
+	put_int(&object, "disconnects", counts->disconnects);
+	put_int(&object, "disconnects_refused", counts->disconnects_refused);
+	put_int(&object, "changes", counts->changes);
+	put_int(&object, "changes_refused", counts->changes_refused);
+	put_int(&object, "repeated", counts->repeated);
+	put_int(&object, "dropped_foreign", counts->foreign);
+	put_int(&object, "dropped_unusable", counts->unusable);
+	put_int(&object, "dropped_stale", counts->stale);
+	put_int(&object, "dropped_overflow", counts->overflow);
+	return object;
+}
+
+json_t *show_radius(struct session_mgr *mgr) {
+	uint32_t waiting;
+	const struct ipc_radius_counts *counts = session_radius_counts(mgr, &waiting);
+	json_t *object = json_object(), *accounting = radius_count(&counts->acct);
+	put_int(&accounting, "waiting", waiting);
+	put(&object, "authentication", radius_count(&counts->auth));
+	put(&object, "accounting", accounting);
+	put(&object, "dynamic_authorization", dynauth_count(counts));
+	return object;
+}
+
+// ---- the dataplane
+
 json_t *show_interfaces(const struct abi_stats *stats) {
 	json_t *list = json_array();
 	uint32_t n = bounded(&stats->nb_ports, ABI_PORTS_MAX);

@@ -80,11 +80,12 @@ int session_info_get(struct session_mgr *mgr, uint32_t id, struct session_info *
 	return 0;
 }
 
-static void disconnect(struct session_mgr *mgr, struct session *session) {
+void session_disconnect(struct session_mgr *mgr, struct session *session) {
 	if (session->state == SESSION_CONNECTED) {
 		session_uninstall(mgr, session, ABI_END_SERVER);
 		session_ended(mgr, session, ABI_END_SERVER);
 	} else {
+		session->last_end = ABI_END_SERVER; // for accounting, which goes on until now
 		session_delete(mgr, session, "server");
 	}
 }
@@ -92,7 +93,7 @@ static void disconnect(struct session_mgr *mgr, struct session *session) {
 int session_disconnect_id(struct session_mgr *mgr, uint32_t id) {
 	if (id >= mgr->index_end || !mgr->table[id])
 		return -ENOENT;
-	disconnect(mgr, mgr->table[id]);
+	session_disconnect(mgr, mgr->table[id]);
 	return 0;
 }
 
@@ -101,7 +102,7 @@ unsigned session_disconnect_user(struct session_mgr *mgr, const char *user) {
 
 	for (uint32_t i = 0; i < mgr->index_end; i++) {
 		if (mgr->table[i] && (!user || strcmp(mgr->table[i]->str[STR_USER], user) == 0)) {
-			disconnect(mgr, mgr->table[i]);
+			session_disconnect(mgr, mgr->table[i]);
 			nb++;
 		}
 	}
@@ -155,6 +156,11 @@ const struct abi_stats *session_stats(struct session_mgr *mgr) {
 
 const struct abi_session_stats *session_stats_at(struct session_mgr *mgr, uint32_t index) {
 	return dplane_session_stats(mgr->dplane, index);
+}
+
+const struct ipc_radius_counts *session_radius_counts(struct session_mgr *mgr, uint32_t *waiting) {
+	*waiting = accounting_waiting(mgr);
+	return &mgr->radius_counts;
 }
 
 struct bans *session_bans(struct session_mgr *mgr) {

@@ -255,6 +255,11 @@ static int role_message(
 		return guard_bans(mgr->guard, (const struct ipc_bans *)msg);
 	case IPC_ACCT_DONE:
 		return accounting_done(mgr, (const struct ipc_acct_done *)msg);
+	case IPC_CHANGE:
+		return change_begin(mgr, (const struct ipc_change *)msg);
+	case IPC_RADIUS_COUNTS:
+		mgr->radius_counts = *(const struct ipc_radius_counts *)msg;
+		return 0;
 	case IPC_RELOAD_RESULT:
 		reload_result(mgr, (const struct ipc_status *)msg);
 		return 0;

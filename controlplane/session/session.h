@@ -127,6 +127,10 @@ void session_totals(struct session_mgr *mgr, struct session_totals *out);
 const struct abi_stats *session_stats(struct session_mgr *mgr);
 const struct abi_session_stats *session_stats_at(struct session_mgr *mgr, uint32_t index);
 
+// What the radius process last told of its work, all zero without one; and how many accounting
+// records wait for a server.
+const struct ipc_radius_counts *session_radius_counts(struct session_mgr *mgr, uint32_t *waiting);
+
 // Points and bans.
 struct bans *session_bans(struct session_mgr *mgr);
 

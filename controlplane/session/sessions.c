@@ -14,6 +14,7 @@
 #include <event2/event.h>
 
 #include "controlplane/ipc/ipc.h"
+#include "controlplane/proc/bytes.h"
 #include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 
@@ -53,6 +54,29 @@ struct session *session_find(struct session_mgr *mgr, const uint8_t cookie_hash[
 			return session;
 	}
 	return NULL;
+}
+
+// Of the cookie's hash the first 8 bytes (accounting_id()), which choose the bucket, too.
+struct session *session_find_accounting(struct session_mgr *mgr, uint64_t id) {
+	struct session *session;
+	uint8_t hash[8];
+
+	bytes_put(hash, sizeof(hash), id);
+	LIST_FOREACH(session, bucket_random(mgr->by_cookie, hash), by_cookie) {
+		if (memcmp(session->cookie_hash, hash, sizeof(hash)) == 0)
+			return session;
+	}
+	return NULL;
+}
+
+struct session *session_next_of_user(
+	struct session_mgr *mgr, const char *user, const struct session *session) {
+	struct session *next = session ? LIST_NEXT(session, by_user)
+				       : LIST_FIRST(bucket_user(mgr, user));
+
+	while (next && strcmp(next->str[STR_USER], user) != 0)
+		next = LIST_NEXT(next, by_user);
+	return next;
 }
 
 struct session *session_find_app_id(struct session_mgr *mgr, const uint8_t app_id[IPC_APP_ID_LEN]) {

@@ -4,7 +4,7 @@
 // sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
 // channels. addresses.c: inner addresses. reconcile.c: the dataplane's events and dump. usage.c:
 // what sessions have used. accounting.c: what RADIUS servers are told. info.c: session.h's view.
-// scripts.c: the operator's scripts. role.c: the process around it.
+// scripts.c: the operator's scripts. change.c: what RADIUS servers want done. role.c: the process around it.
 #pragma once
 
 #include <sys/queue.h>
@@ -163,6 +163,7 @@ struct session_mgr {
 	struct pools *pools;
 	struct guard *guard;
 	struct accounting *accounting;
+	struct ipc_radius_counts radius_counts; // as the radius process last told
 	struct event *commit_event, *tick_event;
 	struct session **table; // [ABI_SESSIONS_MAX] by index
 	uint32_t *free; // stack of free indexes
@@ -201,6 +202,11 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts);
 void session_mgr_free(struct session_mgr *mgr);
 // Answers held CONNECTs now that they can be decided.
 void session_held_run(struct session_mgr *mgr);
+// The sessions of a user, in no order: the next after `session`, or the first with NULL. NULL: none.
+struct session *session_next_of_user(
+	struct session_mgr *mgr, const char *user, const struct session *session);
+// The session with this Acct-Session-Id (accounting_id()). NULL: none.
+struct session *session_find_accounting(struct session_mgr *mgr, uint64_t id);
 // Those that waited too long get a 503.
 void session_held_expire(struct session_mgr *mgr);
 // The configuration was replaced (the old one must still be valid during the call).
@@ -236,6 +242,8 @@ void session_ended(struct session_mgr *mgr, struct session *session, enum abi_en
 void session_delete(struct session_mgr *mgr, struct session *session, const char *why);
 // Out of the dataplane (a command, no answer expected). No-op when it is not installed.
 void session_uninstall(struct session_mgr *mgr, struct session *session, enum abi_end reason);
+// By the operator or a RADIUS server: the client is told, the cookie dies. `session` is freed. (info.c)
+void session_disconnect(struct session_mgr *mgr, struct session *session);
 // Commits what is pending now, not at the end of this pass of the loop.
 void session_commit(struct session_mgr *mgr);
 
@@ -244,6 +252,11 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg);
 
 // IPC_MAINTENANCE.
 void session_maintenance(struct session_mgr *mgr, const struct ipc_maintenance *msg);
+
+// --- change.c: what RADIUS servers want done to sessions ---
+
+// IPC_CHANGE. Answers when it is done and on disk. Non-zero: the content is invalid.
+int change_begin(struct session_mgr *mgr, const struct ipc_change *msg);
 
 // --- persist.c ---
 

@@ -236,6 +236,7 @@ bool files_allowed(enum ipc_role role, enum ipc_file file) {
 	case IPC_FILE_STORE_SECRET:
 		return role == IPC_SESSION;
 	case IPC_FILE_RADIUS_SECRET:
+	case IPC_FILE_DYNAUTH_SECRET:
 		return role == IPC_RADIUS;
 	}
 	return false;
@@ -267,6 +268,11 @@ static int file_path(const struct cfg *cfg, enum ipc_file file, unsigned index, 
 		if (index >= cfg->radius.nb_servers)
 			return -ENOENT;
 		*path = cfg->radius.servers[index].secret_file;
+		return 0;
+	case IPC_FILE_DYNAUTH_SECRET:
+		if (index >= cfg->radius.dynauth.nb_clients)
+			return -ENOENT;
+		*path = cfg->radius.dynauth.clients[index].secret_file;
 		return 0;
 	}
 	return -EINVAL;

@@ -198,7 +198,7 @@ static const enum ipc_role singles[] = {IPC_AUTH, IPC_SESSION, IPC_RADIUS, IPC_S
 static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
 	const struct cfg *cfg = sup->config.cfg;
 	if (role == IPC_RADIUS)
-		return cfg->radius.nb_servers > 0;
+		return cfg->radius.nb_servers > 0 || cfg->radius.dynauth.nb_clients > 0;
 	return role != IPC_SCRIPT || cfg_has_scripts(cfg);
 }
 

@@ -332,9 +332,18 @@ static void test_radius(void **state) {
 	assert_string_equal(radius->default_realm, "university.example");
 	assert_true(radius->accounting);
 	assert_int_equal(radius->interim_interval, 300);
+	assert_int_equal(radius->dynauth.port, 3799);
+	assert_int_equal(radius->dynauth.nb_clients, 1);
+	expect_addr(&radius->dynauth.addr, "10.1.2.3");
+	expect_addr(&radius->dynauth.clients[0].addr, "10.0.0.18");
+	assert_string_equal(
+		radius->dynauth.clients[0].secret_file, "/etc/penstock/radius-coa.secret");
+	assert_true(radius->dynauth.require_message_authenticator);
+	assert_int_equal(radius->dynauth.window, 300);
 	cfg_free(cfg);
 	cfg = example("quickstart.json");
 	assert_int_equal(cfg->radius.nb_servers, 0);
+	assert_int_equal(cfg->radius.dynauth.port, 0); // off without a client
 	assert_int_equal(cfg->radius.timeout_ms, 3000);
 	assert_int_equal(cfg->radius.tries, 3);
 	assert_int_equal(cfg->radius.dead_time, 120);
@@ -398,13 +407,15 @@ static void test_restart(void **state) {
 	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 2);
 	new->listen[1].tcp_port = 9443;
 	new->pools[0].v4.len = 17;
+	new->radius.dynauth.port = 3800;
 	new->dataplane.ports[1].addresses[0].len = 25;
-	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 4);
+	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 5);
 	assert_string_equal(paths[0], "listen");
 	assert_string_equal(paths[1], "pool");
-	assert_string_equal(paths[2], "dataplane/workers");
-	assert_string_equal(paths[3], "dataplane/port");
-	assert_int_equal(cfg_restart_needed(old, new, paths, 1), 4);
+	assert_string_equal(paths[2], "radius/dynamic-authorization/port");
+	assert_string_equal(paths[3], "dataplane/workers");
+	assert_string_equal(paths[4], "dataplane/port");
+	assert_int_equal(cfg_restart_needed(old, new, paths, 1), 5);
 	cfg_free(old);
 	cfg_free(new);
 }

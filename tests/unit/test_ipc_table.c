@@ -107,6 +107,9 @@ static const struct expected expected[] = {
 	{A, R, IPC_RADIUS_ASK, sizeof(struct ipc_radius_ask), 0, 0},
 	{R, A, IPC_RADIUS_ANSWER, sizeof(struct ipc_radius_answer), 0, 0},
 	{N, R, IPC_ACCT, sizeof(struct ipc_acct), 0, 0},
+	{R, N, IPC_CHANGE, sizeof(struct ipc_change), 0, 0},
+	{N, R, IPC_CHANGED, sizeof(struct ipc_changed), 0, 0},
+	{R, N, IPC_RADIUS_COUNTS, sizeof(struct ipc_radius_counts), 0, 0},
 	{R, N, IPC_ACCT_DONE, sizeof(struct ipc_acct_done), 0, 0},
 };
 

@@ -25,6 +25,7 @@ static const char help[] =
 	"  show leases               address pools and who has which address\n"
 	"  show bans [--all]         addresses that are refused, until when, and what for\n"
 	"                            (or all that have points)\n"
+	"  show radius               requests to RADIUS servers, and what they have asked for\n"
 	"  show version              versions of the running programs\n"
 	"  disconnect user NAME      end all sessions of a user; their cookies die\n"
 	"  disconnect id ID          end one session\n"
@@ -52,7 +53,8 @@ static const struct {
 	{"status", cmd_status, "Usage: penstockctl [--json] status\n"},
 	{"show", cmd_show,
 		"Usage: penstockctl [--json] show sessions | session ID|USER | interfaces |\n"
-		"           counters [--all] | workers [--interval S] | leases | bans [--all] | version\n"},
+		"           counters [--all] | workers [--interval S] | leases | bans [--all] | radius |\n"
+		"           version\n"},
 	{"disconnect", cmd_disconnect,
 		"Usage: penstockctl [--json] disconnect user NAME | id ID\n\n"
 		"The client is told, and cannot come back without its password.\n"},

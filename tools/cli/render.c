@@ -447,6 +447,22 @@ void render_version(FILE *out, const json_t *version) {
 	fprintf(out, "boundary       version %llu\n", (unsigned long long)number(version, "abi"));
 }
 
+void render_radius(FILE *out, const json_t *radius) {
+	static const char *const parts[][2] = {{"authentication", "Authentication"},
+		{"accounting", "Accounting"}, {"dynamic_authorization", "Dynamic authorization"}};
+	const char *name;
+	const json_t *value;
+	char a[FORMAT_LEN];
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		fprintf(out, "%s%s\n", i > 0 ? "\n" : "", parts[i][1]);
+		json_object_foreach(
+			(json_t *)(uintptr_t)json_object_get(radius, parts[i][0]), name, value) {
+			fprintf(out, "  %-20s %10s\n", name,
+				format_count((uint64_t)json_integer_value(value), a));
+		}
+	}
+}
+
 void render_status(FILE *out, const json_t *status, unsigned width, uint64_t now) {
 	const json_t *sessions = json_object_get(status, "sessions");
 	const json_t *version = json_object_get(status, "version");

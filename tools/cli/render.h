@@ -19,5 +19,6 @@ void render_workers(
 void render_leases(FILE *out, const json_t *leases, unsigned width, uint64_t now);
 void render_bans(FILE *out, const json_t *bans, unsigned width, uint64_t now);
 void render_pools(FILE *out, const json_t *pools, unsigned width);
+void render_radius(FILE *out, const json_t *radius);
 void render_version(FILE *out, const json_t *version);
 void render_status(FILE *out, const json_t *status, unsigned width, uint64_t now);

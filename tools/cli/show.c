@@ -161,6 +161,17 @@ static int show_bans(struct cli *cli, const char *word) {
 	return CLI_OK;
 }
 
+static int show_radius(struct cli *cli, const char *word) {
+	json_t *result = client_ask(&cli->client, "show-radius", NULL);
+	if (result == NULL)
+		return CLI_FAILED;
+	if (cli->json)
+		return print_json(result);
+	render_radius(stdout, result);
+	json_decref(result);
+	return CLI_OK;
+}
+
 static int show_version(struct cli *cli, const char *word) {
 	json_t *result = client_ask(&cli->client, "show-version", NULL);
 	if (result == NULL) {
@@ -190,12 +201,13 @@ int cmd_show(struct cli *cli, int argc, char **argv) {
 		{"workers", show_workers, false},
 		{"leases", show_leases, false},
 		{"bans", show_bans, false},
+		{"radius", show_radius, false},
 		{"version", show_version, false},
 	};
 	if (argc == 0)
 		return usage(
-			"show what? sessions, session, interfaces, counters, workers, leases, bans "
-			"or version");
+			"show what? sessions, session, interfaces, counters, workers, leases, bans, "
+			"radius or version");
 	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
 		if (strcmp(what[i].name, argv[0]) != 0)
 			continue;
