@@ -24,6 +24,7 @@ struct factor_outcome {
 	const char *label; // FACTOR_ASK: of the field; NULL: "Password:"
 	const char *groups; // FACTOR_PASSED: comma separated, or NULL
 	const struct ipc_user_settings *settings; // FACTOR_PASSED, or NULL
+	const struct ipc_acct_facts *accounting; // FACTOR_PASSED: Class, or NULL
 	// FACTOR_PASSED: who the user is by the canonical name (a server may take Ann for ann), or
 	// NULL: as the user said. Shorter than IPC_USER_LEN and not empty, else the factor has failed.
 	// Further factors, settings and session are this user's. When a factor has passed before, it

@@ -40,6 +40,7 @@ struct login_attempt {
 	const char *why; // of the last failure; a literal
 	char groups[IPC_GROUPS_LEN];
 	struct ipc_user_settings settings;
+	struct ipc_acct_facts facts; // without `authentic`, which follows from `passed`
 	uint32_t answer_len; // 0: none
 	uint8_t answer[IPC_TOKEN_ANSWER_LEN]; // token for the client, with what it hears next
 	bool wants_token; // the client's next message is to have one

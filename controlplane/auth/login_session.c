@@ -30,9 +30,18 @@ int login_cookie_hash(struct logins *logins, const uint8_t *cookie, uint8_t *has
 	return err == 0 ? 0 : -EIO;
 }
 
+// A server's word counts for more than what is checked beside it, a code, say.
+static enum ipc_authentic authentic_of(const struct login *login) {
+	if (login->at.passed & 1u << CFG_FACTOR_RADIUS)
+		return IPC_AUTHENTIC_RADIUS;
+	return IPC_AUTHENTIC_LOCAL;
+}
+
 static void message_fill(const struct login *login, struct ipc_session_new *msg) {
 	msg->remote = login->asked.remote;
 	msg->settings = login->at.settings;
+	msg->facts = login->at.facts;
+	msg->facts.authentic = authentic_of(login);
 	memcpy(msg->username, login->asked.username, sizeof(msg->username));
 	memcpy(msg->groups, login->at.groups, sizeof(msg->groups));
 	memcpy(msg->group, login->group, sizeof(msg->group));

@@ -259,6 +259,8 @@ static void outcome_copy(struct login_attempt *at, const struct factor_outcome *
 		login_groups_add(at->groups, outcome->groups);
 	if (outcome->result == FACTOR_PASSED && outcome->settings != NULL)
 		at->settings = *outcome->settings;
+	if (outcome->result == FACTOR_PASSED && outcome->accounting != NULL)
+		at->facts = *outcome->accounting;
 	if (outcome->result == FACTOR_FAILED)
 		at->why = outcome->why != NULL ? outcome->why : "wrong password";
 	if (outcome->result == FACTOR_ERROR) {

@@ -62,6 +62,7 @@ bool ipc_str_ok(const char *str, size_t len);
 bool ipc_user_settings_ok(const struct ipc_user_settings *settings);
 // True when it says nothing but groups, or nothing at all.
 bool ipc_user_settings_empty(const struct ipc_user_settings *settings);
+bool ipc_acct_facts_ok(const struct ipc_acct_facts *facts);
 // Kind, strings, what identifies a session and what may be changed.
 bool ipc_change_ok(const struct ipc_change *change);
 // Can the record be sent as it stands? Kind, strings and families.

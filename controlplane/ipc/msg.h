@@ -277,6 +277,26 @@ struct ipc_user_settings {
 	char groups[IPC_GROUPS_LEN]; // comma separated; empty: none said
 };
 
+// Acct-Authentic, RFC 2866, 5.6.
+enum ipc_authentic {
+	IPC_AUTHENTIC_UNKNOWN = 0, // a session of before this was kept
+	IPC_AUTHENTIC_RADIUS = 1,
+	IPC_AUTHENTIC_LOCAL = 2,
+	IPC_AUTHENTIC_REMOTE = 3, // another server has checked the user
+};
+
+#define IPC_CLASS_LEN 500u
+
+// What all accounting records of a session say of its login.
+struct ipc_acct_facts {
+	uint16_t class_len; // bytes of class_values that are used
+	uint8_t authentic; // enum ipc_authentic
+	uint8_t reserved[9];
+	// The Class attributes of the Access-Accept: of each its length (1 to 253), then its value.
+	uint8_t class_values[IPC_CLASS_LEN];
+};
+_Static_assert(sizeof(struct ipc_acct_facts) == 512, "ipc_acct_facts");
+
 // A reply to a form: the first of a login, or a further one of the transaction that it names.
 struct ipc_login {
 	struct ipc_hdr hdr;
@@ -358,6 +378,7 @@ struct ipc_radius_answer {
 	uint8_t reserved[2];
 	char message[IPC_MESSAGE_LEN]; // Reply-Message
 	struct ipc_user_settings settings; // IPC_RADIUS_ACCEPT
+	struct ipc_acct_facts facts; // IPC_RADIUS_ACCEPT: Class
 };
 
 struct ipc_wrong_password {
@@ -417,6 +438,7 @@ struct ipc_acct {
 	uint8_t reserved[7];
 	char username[IPC_USER_LEN];
 	char agent[IPC_AGENT_LEN];
+	struct ipc_acct_facts facts; // last: a record of before it was there ends here
 };
 
 struct ipc_acct_done {
@@ -502,6 +524,7 @@ struct ipc_session_new {
 	uint8_t cookie_hash[IPC_HASH_LEN]; // HMAC-SHA256(cookie secret, cookie)
 	struct abi_addr remote;
 	struct ipc_user_settings settings; // from the authentication server, or all zero
+	struct ipc_acct_facts facts;
 	char username[IPC_USER_LEN];
 	char groups[IPC_GROUPS_LEN]; // all that the user has
 	char group[IPC_GROUP_LEN]; // the one that counts; empty: none

@@ -57,6 +57,21 @@ bool ipc_user_settings_empty(const struct ipc_user_settings *settings) {
 	return !settings->set && !settings->nb_dns && !settings->nb_routes;
 }
 
+bool ipc_acct_facts_ok(const struct ipc_acct_facts *facts) {
+	unsigned at = 0;
+
+	if (facts->authentic > IPC_AUTHENTIC_REMOTE || facts->class_len > IPC_CLASS_LEN)
+		return false;
+	while (at < facts->class_len) {
+		unsigned len = facts->class_values[at];
+
+		if (len == 0 || len > 253 || at + 1 + len > facts->class_len)
+			return false;
+		at += 1 + len;
+	}
+	return true;
+}
+
 bool ipc_change_ok(const struct ipc_change *change) {
 	const struct ipc_user_settings *settings = &change->settings;
 
@@ -83,7 +98,7 @@ bool ipc_acct_ok(const struct ipc_acct *acct) {
 		acct->session_id[0] != '\0' && ipc_str_ok(acct->username, sizeof(acct->username)) &&
 		acct->username[0] != '\0' && ipc_str_ok(acct->agent, sizeof(acct->agent)) &&
 		(abi_addr_none(&acct->inner4) || abi_addr_is4(&acct->inner4)) &&
-		!abi_addr_is4(&acct->inner6);
+		!abi_addr_is4(&acct->inner6) && ipc_acct_facts_ok(&acct->facts);
 }
 
 bool ipc_script_facts_ok(const struct ipc_script_facts *facts) {

@@ -11,8 +11,6 @@
 
 #define SERVICE_FRAMED 2u
 #define PROTOCOL_PPP 1u
-#define AUTHENTIC_RADIUS 1u
-#define AUTHENTIC_LOCAL 2u
 
 static void answer(struct radius *radius, uint64_t req, int status) {
 	struct ipc_chan *session = child_peer(radius->child, IPC_SESSION, 0);
@@ -60,26 +58,18 @@ static void add_addresses(struct rpacket *packet, const struct ipc_acct *msg) {
 		rpacket_address(packet, RATTR_FRAMED_IPV6_ADDRESS, &msg->inner6);
 }
 
-// Who has checked the user, where that is the same for all: one way to log in is configured.
-static uint32_t authentic(const struct cfg *cfg) {
-	bool radius = false, local = false;
-	for (size_t i = 0; i < cfg->auth.nb_alternatives; i++) {
-		const struct cfg_alternative *way = &cfg->auth.alternatives[i];
-		bool by_radius = false;
-		for (size_t j = 0; j < way->nb_factors; j++)
-			by_radius |= way->factors[j] == CFG_FACTOR_RADIUS;
-		radius |= by_radius;
-		local |= !by_radius;
-	}
-	if (cfg->auth.nb_alternatives == 0)
-		return AUTHENTIC_LOCAL;
-	return radius && local ? 0 : radius ? AUTHENTIC_RADIUS : AUTHENTIC_LOCAL;
+// Class as the server gave it; ipc_acct_ok() has walked through it before.
+static void add_facts(struct rpacket *packet, const struct ipc_acct_facts *facts) {
+	if (facts->authentic != IPC_AUTHENTIC_UNKNOWN)
+		rpacket_number(packet, RATTR_ACCT_AUTHENTIC, facts->authentic);
+	for (unsigned at = 0; at < facts->class_len; at += 1u + facts->class_values[at])
+		rpacket_bytes(
+			packet, RATTR_CLASS, facts->class_values + at + 1, facts->class_values[at]);
 }
 
 static struct rpacket *make_request(struct radius *radius, const struct ipc_acct *msg) {
 	const struct cfg *cfg = child_cfg(radius->child);
 	char username[IPC_USER_LEN];
-	uint32_t by = authentic(cfg);
 	if (!radius_user_name(cfg, msg->username, username, sizeof(username)))
 		memcpy(username, msg->username, sizeof(username)); // too long with its realm
 	struct rpacket *packet = rpacket_new(RCODE_ACCOUNTING_REQUEST);
@@ -92,8 +82,7 @@ static struct rpacket *make_request(struct radius *radius, const struct ipc_acct
 	rpacket_number(packet, RATTR_EVENT_TIMESTAMP, low(msg->event_time));
 	rpacket_number(packet, RATTR_SERVICE_TYPE, SERVICE_FRAMED);
 	rpacket_number(packet, RATTR_FRAMED_PROTOCOL, PROTOCOL_PPP);
-	if (by != 0)
-		rpacket_number(packet, RATTR_ACCT_AUTHENTIC, by);
+	add_facts(packet, &msg->facts);
 	add_addresses(packet, msg);
 	rpacket_text(packet, RATTR_CONNECT_INFO, msg->agent);
 	if (msg->kind != IPC_ACCT_START)

@@ -35,6 +35,18 @@ static void take_state(const struct rvalue *value, struct ipc_radius_answer *msg
 	msg->state_len = (uint8_t)value->len;
 }
 
+// False: there is no room for it. Any bytes will do (RFC 2865, 5.25).
+static bool take_class(const struct rvalue *value, struct ipc_acct_facts *facts) {
+	if (value->len == 0)
+		return true;
+	if (value->len > 253 || facts->class_len + 1 + value->len > IPC_CLASS_LEN)
+		return false;
+	facts->class_values[facts->class_len] = (uint8_t)value->len;
+	memcpy(facts->class_values + facts->class_len + 1, value->bytes, value->len);
+	facts->class_len += (uint16_t)(1 + value->len);
+	return true;
+}
+
 static void log_refused(const struct work *work, const struct rvalue *value, const char *server) {
 	log_warning("radius_attribute", "server=%s user=%s vendor=%u attribute=%u text=%s",
 		log_value(server), log_value(work->username), value->attr >> 8, value->attr & 0xff,
@@ -47,6 +59,8 @@ static void take_attributes(const struct work *work, const struct rpacket *answe
 	const void *cursor = NULL;
 	struct rvalue value;
 	while (rpacket_next(answer, &cursor, &value)) {
+		if (value.attr == RATTR_CLASS && !take_class(&value, &msg->facts))
+			log_refused(work, &value, server);
 		if (value.attr == RATTR_REPLY_MESSAGE)
 			settings_message(value.bytes, value.len, msg->message);
 		else if (value.attr == RATTR_STATE)
@@ -82,8 +96,10 @@ static void on_answer(const struct rpacket *answer, const char *server, void *ar
 		log_warning("radius_service", "server=%s user=%s text=%s", log_value(server),
 			log_value(work->username),
 			"\"Service-Type of the Access-Accept is not Framed: refused\"");
-	if (msg.status != IPC_RADIUS_ACCEPT)
+	if (msg.status != IPC_RADIUS_ACCEPT) {
 		memset(&msg.settings, 0, sizeof(msg.settings));
+		memset(&msg.facts, 0, sizeof(msg.facts));
+	}
 	if (msg.status != IPC_RADIUS_CHALLENGE)
 		msg.state_len = 0;
 	log_debug("radius_answer", "server=%s user=%s result=%s", log_value(server),

@@ -336,6 +336,8 @@ static uint32_t terminate_cause(enum abi_end reason) {
 		return 5; // Session Timeout
 	case ABI_END_SERVER:
 		return 6; // Admin Reset
+	case ABI_END_DISPLACED:
+		return 13; // Port Preempted: the user's own newer session has its place
 	case ABI_END_ERROR:
 		return 17; // User Error
 	default:
@@ -368,6 +370,7 @@ static void make_record(struct session_mgr *mgr, struct session *session, enum i
 	acct->inner6 = session->inner6;
 	snprintf(acct->session_id, sizeof(acct->session_id), "%016llx",
 		(unsigned long long)accounting_id(session));
+	session_facts_get(session, &acct->facts);
 	snprintf(acct->username, sizeof(acct->username), "%s", session->str[STR_USER]);
 	snprintf(acct->agent, sizeof(acct->agent), "%s", session->str[STR_AGENT]);
 }

@@ -74,6 +74,7 @@ static int record_make(
 	record_strings(record, session);
 	if (session->extra)
 		record->settings = *session->extra;
+	session_facts_get(session, &record->facts);
 	memcpy(secrets, session->psk_key, IPC_PSK_LEN);
 	memcpy(secrets + IPC_PSK_LEN, session->master_secret, IPC_MASTER_LEN);
 	ret = store_seal(mgr->store, session->cookie_hash, secrets, &record->sealed);
@@ -201,7 +202,8 @@ static void load_session(const struct record_session *record, void *arg) {
 	if (!session)
 		return;
 	load_fields(session, record);
-	if (session_extra_set(session, &record->settings) != 0)
+	if (session_extra_set(session, &record->settings) != 0 ||
+		session_facts_set(session, &record->facts) != 0)
 		log_error("store_settings", "session=%u", record->sid.index);
 	load_secrets(mgr, session, record);
 	session_address_keep(mgr, session, &record->inner4, &session->inner4);

@@ -26,10 +26,11 @@ bool record_version_known(uint16_t version, uint16_t session_size, uint16_t leas
 	if (lease_size != sizeof(struct record_lease))
 		return false;
 	return (version == 1 && session_size == RECORD_SESSION_LEN_1) ||
-		(version == 2 && session_size == RECORD_SESSION_LEN_2);
+		(version == 2 && session_size == RECORD_SESSION_LEN_2) ||
+		(version == 3 && session_size == RECORD_SESSION_LEN_3);
 }
 
-// Version 1 had no usage, in the middle; version 2 ended before the group.
+// Version 1 had no usage, in the middle; 2 ended before the group, 3 before the facts.
 static bool fields_copy(const uint8_t *data, size_t len, struct record_session *out) {
 	const size_t used = offsetof(struct record_session, used);
 	const size_t wishes = offsetof(struct record_session, wishes);
@@ -45,6 +46,8 @@ static bool fields_copy(const uint8_t *data, size_t len, struct record_session *
 		memcpy(out, data, len);
 	else if (head.version == 2 && len == RECORD_SESSION_LEN_2)
 		memcpy(out, data, RECORD_SESSION_LEN_2);
+	else if (head.version == 3 && len == RECORD_SESSION_LEN_3)
+		memcpy(out, data, RECORD_SESSION_LEN_3);
 	else if (head.version == 1 && len == RECORD_SESSION_LEN_1)
 		memcpy((uint8_t *)out + wishes, data + used, RECORD_SESSION_LEN_1 - used);
 	else
@@ -89,7 +92,8 @@ bool record_session_read(const void *data, size_t len, struct record_session *ou
 		return false;
 	if (abi_addr_is4(&out->inner6))
 		return false;
-	return strings_ok(out) && ipc_user_settings_ok(&out->settings);
+	return strings_ok(out) && ipc_user_settings_ok(&out->settings) &&
+		ipc_acct_facts_ok(&out->facts);
 }
 
 bool record_lease_read(const void *data, size_t len, struct record_lease *out) {
@@ -117,10 +121,18 @@ void record_acct_init(struct record_acct *record) {
 	record->size = sizeof(*record);
 }
 
+// Version 3 ended before the facts; earlier ones had none of these.
 bool record_acct_read(const void *data, size_t len, struct record_acct *out) {
-	if (len != sizeof(*out))
+	bool old = len == RECORD_ACCT_LEN_3;
+
+	memset(out, 0, sizeof(*out));
+	if (len != sizeof(*out) && !old)
 		return false;
-	memcpy(out, data, sizeof(*out));
-	return out->magic == RECORD_ACCT_MAGIC && out->version == RECORD_VERSION &&
-		out->size == sizeof(*out) && out->acct.hdr.req != 0 && ipc_acct_ok(&out->acct);
+	memcpy(out, data, len);
+	if (out->magic != RECORD_ACCT_MAGIC || out->size != len ||
+		out->version != (old ? 3 : RECORD_VERSION))
+		return false;
+	out->version = RECORD_VERSION;
+	out->size = sizeof(*out);
+	return out->acct.hdr.req != 0 && ipc_acct_ok(&out->acct);
 }

@@ -14,9 +14,11 @@
 #include "dataplane/abi/abi.h"
 #include "dataplane/abi/addr.h"
 
-#define RECORD_VERSION 3u // 1 and 2 are read as well
+#define RECORD_VERSION 4u // those from 1 on are read as well
 #define RECORD_SESSION_LEN_1 1576u
 #define RECORD_SESSION_LEN_2 1640u
+#define RECORD_SESSION_LEN_3 3200u
+#define RECORD_ACCT_LEN_3 424u
 #define RECORD_SESSION_MAGIC 0x53535350u // "PSSS"
 #define RECORD_LEASE_MAGIC 0x4c535350u // "PSSL"
 #define RECORD_SCRIPT_MAGIC 0x58535350u // "PSSX"
@@ -78,8 +80,11 @@ struct record_session {
 	uint64_t script_since; // CLOCK_REALTIME seconds
 	struct record_usage script_from; // what the session had carried then
 	uint64_t accounted; // when accounting began; 0: it did not
+	// Since version 4.
+	struct ipc_acct_facts facts;
 };
-_Static_assert(sizeof(struct record_session) == 3200, "record_session");
+_Static_assert(sizeof(struct record_session) == 3712, "record_session");
+_Static_assert(offsetof(struct record_session, facts) == RECORD_SESSION_LEN_3, "version 3");
 _Static_assert(offsetof(struct record_session, group) == RECORD_SESSION_LEN_2, "version 2");
 _Static_assert(RECORD_SESSION_LEN_2 - RECORD_SESSION_LEN_1 == 2 * sizeof(struct record_usage),
 	"version 1");
@@ -110,6 +115,7 @@ struct record_acct {
 	uint16_t size;
 	struct ipc_acct acct; // hdr.req: its number, also the key (big endian, so in order)
 };
+_Static_assert(offsetof(struct record_acct, acct.facts) == RECORD_ACCT_LEN_3, "version 3");
 
 // True for the sizes of a store that an earlier version has left: its records can be read.
 bool record_version_known(uint16_t version, uint16_t session_size, uint16_t lease_size);

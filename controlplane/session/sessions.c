@@ -145,6 +145,26 @@ int session_extra_set(struct session *session, const struct ipc_user_settings *s
 	return 0;
 }
 
+int session_facts_set(struct session *session, const struct ipc_acct_facts *facts) {
+	free(session->facts);
+	session->facts = NULL;
+	session->authentic = facts->authentic;
+	if (!facts->class_len)
+		return 0;
+	session->facts = malloc(sizeof(*session->facts));
+	if (!session->facts)
+		return -ENOMEM;
+	*session->facts = *facts;
+	return 0;
+}
+
+void session_facts_get(const struct session *session, struct ipc_acct_facts *facts) {
+	memset(facts, 0, sizeof(*facts));
+	if (session->facts)
+		*facts = *session->facts;
+	facts->authentic = session->authentic;
+}
+
 void session_app_id_set(struct session_mgr *mgr, struct session *session, const uint8_t *app_id) {
 	if (session->has_app_id)
 		LIST_REMOVE(session, by_app_id);
@@ -231,6 +251,7 @@ static void session_free(struct session_mgr *mgr, struct session *session) {
 	for (int i = 0; i < STR_MAX; i++)
 		free(session->str[i]);
 	free(session->extra);
+	free(session->facts);
 	explicit_bzero(session, sizeof(*session));
 	free(session);
 }
@@ -467,7 +488,7 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 	if (!ipc_str_ok(msg->username, sizeof(msg->username)) || !msg->username[0] ||
 		!ipc_str_ok(msg->groups, sizeof(msg->groups)) ||
 		!ipc_str_ok(msg->group, sizeof(msg->group)) ||
-		!ipc_user_settings_ok(&msg->settings) ||
+		!ipc_user_settings_ok(&msg->settings) || !ipc_acct_facts_ok(&msg->facts) ||
 		!ipc_str_ok(msg->agent, sizeof(msg->agent)) ||
 		!ipc_str_ok(msg->server_name, sizeof(msg->server_name)))
 		return -EPROTO;
@@ -494,6 +515,7 @@ int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg) {
 	session_state_set(mgr, session, SESSION_AUTHENTICATED);
 	session_timer_set(mgr, session, TIMER_EXPIRY, session->expires);
 	if (session_extra_set(session, &msg->settings) != 0 ||
+		session_facts_set(session, &msg->facts) != 0 ||
 		login_store(mgr, session, msg) != 0) {
 		session_delete(mgr, session, "store");
 		goto refuse;

@@ -113,6 +113,8 @@ struct session {
 	uint8_t app_id[IPC_APP_ID_LEN];
 	uint8_t psk_key[IPC_PSK_LEN];
 	uint8_t master_secret[IPC_MASTER_LEN];
+	struct ipc_acct_facts *facts; // for accounting; NULL: none but `authentic`
+	uint8_t authentic; // enum ipc_authentic
 	struct ipc_user_settings *extra; // of the authentication server; NULL: none
 	char *str[STR_MAX]; // never NULL
 };
@@ -225,6 +227,9 @@ void session_app_id_set(struct session_mgr *mgr, struct session *session, const 
 void session_string_set(struct session *session, enum session_string which, const char *text);
 // What the authentication server says of the session, from now on. 0 or -ENOMEM.
 int session_extra_set(struct session *session, const struct ipc_user_settings *settings);
+// What accounting says of the login. 0 or -ENOMEM.
+int session_facts_set(struct session *session, const struct ipc_acct_facts *facts);
+void session_facts_get(const struct session *session, struct ipc_acct_facts *facts);
 void session_timer_set(
 	struct session_mgr *mgr, struct session *session, enum session_timer timer, uint64_t due);
 void session_state_set(struct session_mgr *mgr, struct session *session, enum session_state state);

@@ -49,6 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		check(&session_out);
 	check_old(&session, 1, RECORD_SESSION_LEN_1);
 	check_old(&session, 2, RECORD_SESSION_LEN_2);
+	check_old(&session, 3, RECORD_SESSION_LEN_3);
 	record_lease_init(&lease);
 	lease.addr.bytes[0] = 0xfd;
 	memcpy(lease.user, "ann", 4);

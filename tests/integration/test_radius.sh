@@ -12,6 +12,7 @@ ground
 cat >"$dir/radius.users" <<-'EOF'
 	ann	Cleartext-Password := "ann's password"
 	    Class = "OU=staff;admins",
+	    Class += 0x01ff00,
 	    Reply-Message = "Welcome"
 
 	dora	Cleartext-Password := "secret"
@@ -63,8 +64,20 @@ expect_ping ann 198.51.100.2
 lets_in ann "ann's passwort" && fail "a wrong password is let in"
 lets_in nobody secret && fail "an unknown user is let in"
 lets_in paul file-password || fail "the password file beside RADIUS: $(cat "$dir/log/oc-paul")"
-client_stop ann
 pass "PAP: let in, refused, groups of Class, beside a password file"
+
+# Class comes back in every record as it was given, also from the successor of a killed process.
+old=$(child_pid session)
+kill -KILL "$old"
+wait_log "$dir/log/controlplane" 'event=reconciled connected=1'
+client_stop ann
+for kind in Start Stop; do
+	wait_until "$WAIT" record_there a '."User-Name" == "ann" and ."Acct-Status-Type" == "'$kind'" and ."Acct-Authentic" == "RADIUS"'
+done
+for class in 0x4f553d73746166663b61646d696e73 0x01ff00; do
+	[ "$(grep -c "Class = $class\$" "$dir/radius-a/detail")" = 2 ] || fail "Class $class: $(cat "$dir/radius-a/detail")"
+done
+pass "Class and Acct-Authentic in Start and Stop"
 
 # What the server says of the user goes before the configuration.
 LOGIN=dora PASSWORD=secret client dora

@@ -125,6 +125,7 @@ static void test_causes(void **state) {
 		{ABI_END_IDLE, 4},
 		{ABI_END_SESSION_TIMEOUT, 5},
 		{ABI_END_SERVER, 6},
+		{ABI_END_DISPLACED, 13},
 	};
 	struct bench *bench = *state;
 	for (uint8_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -240,7 +240,7 @@ static void test_other_version(void **state) {
 	store_close(store);
 }
 
-// Writes what a program with records of version 1 or 2 has left.
+// Writes what a program with records of an earlier version has left.
 static void write_old(struct dir *dir, uint16_t version, uint16_t len) {
 	struct {
 		uint32_t magic;
@@ -297,6 +297,7 @@ static void upgrade(struct dir *dir, uint16_t version, uint16_t len) {
 	assert_string_equal(loaded.last.device_platform, "linux");
 	assert_string_equal(loaded.last.group, "");
 	assert_int_equal(loaded.last.settings.set, 0);
+	assert_int_equal(loaded.last.facts.class_len, 0);
 	make(&record, 8);
 	assert_int_equal(store_session_put(store, &record, NULL, NULL), 0);
 	store_commit(store);
@@ -315,6 +316,35 @@ static void test_version_1(void **state) {
 
 static void test_version_2(void **state) {
 	upgrade(*state, 2, RECORD_SESSION_LEN_2);
+}
+
+static void test_version_3(void **state) {
+	upgrade(*state, 3, RECORD_SESSION_LEN_3);
+}
+
+// Records that wait for a server over an upgrade are not lost.
+static void test_acct_version_3(void **state) {
+	struct record_acct record, out;
+
+	record_acct_init(&record);
+	record.acct.hdr.req = 9;
+	record.acct.kind = IPC_ACCT_STOP;
+	strcpy(record.acct.session_id, "0011223344556677");
+	strcpy(record.acct.username, "ann");
+	record.acct.facts.authentic = IPC_AUTHENTIC_RADIUS;
+	memcpy(record.acct.facts.class_values, "\x03one\x02xy", 7);
+	record.acct.facts.class_len = 7;
+	assert_true(record_acct_read(&record, sizeof(record), &out));
+	assert_memory_equal(&out, &record, sizeof(record));
+	record.acct.facts.class_len = 6; // ends in the middle of a value
+	assert_false(record_acct_read(&record, sizeof(record), &out));
+	record.version = 3;
+	record.size = RECORD_ACCT_LEN_3;
+	assert_true(record_acct_read(&record, RECORD_ACCT_LEN_3, &out));
+	assert_string_equal(out.acct.username, "ann");
+	assert_int_equal(out.acct.facts.class_len, 0);
+	assert_int_equal(out.version, RECORD_VERSION);
+	assert_false(record_acct_read(&record, sizeof(record), &out));
 }
 
 // Settings that no authentication server may say are not believed.
@@ -613,6 +643,8 @@ int main(void) {
 		T(test_other_version),
 		T(test_version_1),
 		T(test_version_2),
+		T(test_version_3),
+		T(test_acct_version_3),
 		T(test_bad_settings),
 		T(test_bad_record),
 		T(test_full),
