@@ -343,7 +343,7 @@ void logins_session_up(struct logins *logins) {
 		if (login->state == LOGIN_SESSION)
 			login_session_begin(login);
 	}
-	login_connects_up(logins, session);
+	login_connects_up(logins);
 }
 
 void logins_edge_down(struct logins *logins, unsigned index) {

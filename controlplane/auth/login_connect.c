@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 // CONNECTs, from an edge to the session process with the cookie replaced by its hash; called by
-// auth.c. What comes while the session process is away is kept for it.
+// auth.c. What comes while the session process is away, or before the cookie secret is here, is
+// kept.
 
 #include <errno.h>
 #include <stdlib.h>
@@ -50,41 +51,42 @@ static void connect_keep(struct logins *logins, const struct ipc_connect *msg) {
 	logins->nb_connects++;
 }
 
-int logins_connect(struct logins *logins, struct ipc_chan *edge, const struct ipc_connect *msg) {
+// False: it can go once the session process and the secret are there.
+static bool connect_forward(struct logins *logins, const struct ipc_connect *msg) {
 	struct ipc_chan *session = child_peer(logins->child, IPC_SESSION, 0);
 	struct ipc_connect copy = *msg;
-	int err = 0;
+	bool sent = session != NULL && logins->have_secret &&
+		login_cookie_hash(logins, msg->cookie, copy.cookie) == 0 &&
+		ipc_send(session, IPC_SESSION_CONNECT, &copy.hdr, sizeof(copy), NULL, 0) == 0;
+
+	explicit_bzero(&copy, sizeof(copy));
+	return sent;
+}
+
+int logins_connect(struct logins *logins, struct ipc_chan *edge, const struct ipc_connect *msg) {
+	struct ipc_connect copy = *msg;
 
 	if (!ipc_str_ok(msg->hostname, sizeof(msg->hostname)) ||
 		!ipc_str_ok(msg->agent, sizeof(msg->agent)) ||
 		!ipc_str_ok(msg->device_type, sizeof(msg->device_type)) ||
 		!ipc_str_ok(msg->device_platform, sizeof(msg->device_platform)))
-		err = -EINVAL;
-	if (err != 0 || !logins->have_secret)
-		goto out; // without the secret: the edge asks again or gives up
+		return -EINVAL;
 	copy.edge = ipc_chan_peer_index(edge);
-	if (login_cookie_hash(logins, msg->cookie, copy.cookie) != 0)
-		goto out;
-	if (session != NULL)
-		ipc_send(session, IPC_SESSION_CONNECT, &copy.hdr, sizeof(copy), NULL, 0);
-	else
+	if (!connect_forward(logins, &copy))
 		connect_keep(logins, &copy);
-out:
 	explicit_bzero(&copy, sizeof(copy));
-	return err;
+	return 0;
 }
 
-void login_connects_up(struct logins *logins, struct ipc_chan *session) {
+void login_connects_up(struct logins *logins) {
 	struct waiting_connect *waiting;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	connects_expire(logins, &now);
-	while ((waiting = TAILQ_FIRST(&logins->connects)) != NULL) {
-		ipc_send(session, IPC_SESSION_CONNECT, &waiting->msg.hdr, sizeof(waiting->msg),
-			NULL, 0);
+	while ((waiting = TAILQ_FIRST(&logins->connects)) != NULL &&
+		connect_forward(logins, &waiting->msg))
 		waiting_drop(logins, waiting);
-	}
 }
 
 void login_connects_edge_down(struct logins *logins, unsigned index) {

@@ -69,7 +69,8 @@ struct login {
 TAILQ_HEAD(login_list, login);
 LIST_HEAD(login_bucket, login);
 
-// A CONNECT that came while the session process was away.
+// A CONNECT that came while the session process was away or the cookie secret not here; with its
+// cookie.
 struct waiting_connect {
 	TAILQ_ENTRY(waiting_connect) link;
 	struct ipc_connect msg;
@@ -128,7 +129,7 @@ int login_session_init(struct logins *logins);
 void login_session_fini(struct logins *logins);
 
 // --- login_connect.c ---
-void login_connects_up(struct logins *logins, struct ipc_chan *session);
+void login_connects_up(struct logins *logins);
 void login_connects_edge_down(struct logins *logins, unsigned index);
 void login_connects_free(struct logins *logins);
 int login_cookie_hash(struct logins *logins, const uint8_t *cookie, uint8_t *hash);

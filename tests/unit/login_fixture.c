@@ -139,6 +139,8 @@ static int on_near(struct ipc_chan *chan, const struct ipc_hdr *msg, int *fds, v
 	switch (msg->type) {
 	case IPC_LOGIN:
 		return logins_login(end->bench->logins, chan, (const struct ipc_login *)msg);
+	case IPC_CONNECT:
+		return logins_connect(end->bench->logins, chan, (const struct ipc_connect *)msg);
 	case IPC_SESSION_CREATED:
 		return logins_created(end->bench->logins, (const struct ipc_session_created *)msg);
 	default:
@@ -168,6 +170,11 @@ static int on_session(struct ipc_chan *chan, const struct ipc_hdr *msg, int *fds
 	if (msg->type == IPC_WRONG_PASSWORD) {
 		bench->nb_wrong++;
 		bench->wrong_remote = ((const struct ipc_wrong_password *)msg)->remote;
+		return 0;
+	}
+	if (msg->type == IPC_SESSION_CONNECT) {
+		bench->connect = *(const struct ipc_connect *)msg;
+		bench->nb_connects++;
 		return 0;
 	}
 	assert_int_equal(msg->type, IPC_SESSION_NEW);
@@ -216,19 +223,28 @@ void edge_restart(struct bench *bench, unsigned edge) {
 	connect_end(bench, &bench->edges[edge], IPC_EDGE, edge, on_edge);
 }
 
+void session_end(struct bench *bench) {
+	disconnect_end(&bench->session);
+}
+
+void session_begin(struct bench *bench) {
+	connect_end(bench, &bench->session, IPC_SESSION, 0, on_session);
+	logins_session_up(bench->logins);
+}
+
 // --- life ---
 
 static void on_secret_ready(struct child *c) {
 }
 
-static void auth_start(struct bench *bench) {
+void auth_restart_early(struct bench *bench) {
+	logins_free(bench->logins);
 	assert_int_equal(logins_start(&child, on_secret_ready, &bench->logins), 0);
-	spin(bench);
 }
 
 void auth_restart(struct bench *bench) {
-	logins_free(bench->logins);
-	auth_start(bench);
+	auth_restart_early(bench);
+	spin(bench);
 }
 
 void otp_restart(struct bench *bench) {
@@ -262,7 +278,7 @@ int bench_setup(void **state) {
 		connect_end(bench, &bench->edges[i], IPC_EDGE, i, on_edge);
 	connect_end(bench, &bench->session, IPC_SESSION, 0, on_session);
 	otp_restart(bench);
-	auth_start(bench);
+	auth_restart(bench);
 	*state = bench;
 	return 0;
 }

@@ -39,6 +39,8 @@ struct bench {
 	unsigned nb_otp; // answers about codes, lost or not
 	struct ipc_session_new created; // the last one
 	unsigned nb_created;
+	struct ipc_connect connect; // the last one that the session process got
+	unsigned nb_connects;
 	unsigned nb_wrong; // wrong passwords and codes that were told of
 	struct abi_addr wrong_remote;
 	struct ipc_login_result result; // the last one that an edge got
@@ -67,6 +69,11 @@ void way_add(struct bench *bench, ...);
 void file_put(struct bench *bench, const char *name, const char *text);
 // auth's end dies and begins anew; what the others have stays.
 void auth_restart(struct bench *bench);
+// The same, but the cookie secret comes with the next spin().
+void auth_restart_early(struct bench *bench);
+// The session process dies; its successor comes.
+void session_end(struct bench *bench);
+void session_begin(struct bench *bench);
 // The store of used codes is opened anew.
 void otp_restart(struct bench *bench);
 // The edge dies, and its successor comes.

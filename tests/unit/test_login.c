@@ -452,6 +452,43 @@ static void test_second_token(void **state) {
 	}
 }
 
+static void ask_connect(struct bench *bench, unsigned edge) {
+	struct ipc_connect msg = {.hdr.req = ++bench->req, .cookie = "cookie"};
+
+	ipc_send(bench->edges[edge].far, IPC_CONNECT, &msg.hdr, sizeof(msg), NULL, 0);
+	spin(bench);
+}
+
+// Whatever is not there yet: a CONNECT waits for it, and arrives once, with the cookie's hash.
+static void test_connect_waits(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect first, early = {.hdr.req = 99, .cookie = "cookie"};
+
+	ask_connect(bench, 1);
+	assert_int_equal(bench->nb_connects, 1);
+	first = bench->connect;
+	assert_int_equal(first.edge, 1);
+	assert_memory_not_equal(first.cookie, "cookie", 7);
+
+	session_end(bench);
+	ask_connect(bench, 1);
+	auth_restart(bench); // takes along what it kept: the edge asks again
+	ask_connect(bench, 1);
+	session_begin(bench);
+	spin(bench);
+	assert_int_equal(bench->nb_connects, 2);
+	assert_memory_equal(bench->connect.cookie, first.cookie, IPC_HASH_LEN);
+
+	auth_restart_early(bench);
+	assert_int_equal(logins_connect(bench->logins, bench->edges[0].near, &early), 0);
+	assert_int_equal(bench->nb_connects, 2);
+	spin(bench);
+	assert_int_equal(bench->nb_connects, 3);
+	assert_int_equal(bench->connect.edge, 0);
+	assert_int_equal(bench->connect.hdr.req, 99);
+	assert_memory_equal(bench->connect.cookie, first.cookie, IPC_HASH_LEN);
+}
+
 // Thousands of wrong passwords push no login out that has passed its first factor.
 static void test_parked_flood(void **state) {
 	struct bench *bench = *state;
@@ -679,6 +716,7 @@ int main(void) {
 		TEST(test_parked_of_prefix),
 		TEST(test_wrong_codes),
 		TEST(test_second_token),
+		TEST(test_connect_waits),
 		TEST(test_parked_flood),
 		TEST(test_active_limit),
 		TEST(test_session_away),
