@@ -17,9 +17,11 @@ static void asked_send(struct conn *conn) {
 
 	if (auth == NULL)
 		return;
-	// A queue that is full is a loss like any other: the clock ends the wait.
+	// A queue that is full is a loss like any other: the clock ends the wait. Without a session
+	// process here auth may still send what it gets to the dead one; what it keeps instead goes
+	// there twice, and counts once.
 	if (ipc_send(auth, conn->asked_type, conn->asked, conn->asked->len, NULL, 0) == 0)
-		conn->asked_lost = false;
+		conn->asked_lost = child_peer(conn->owner->child, IPC_SESSION, 0) == NULL;
 }
 
 int conn_ask(struct conn *conn, enum ipc_type type, const struct ipc_hdr *msg, size_t len) {

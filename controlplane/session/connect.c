@@ -456,6 +456,13 @@ static bool strings_ok(const struct ipc_connect *msg) {
 		ipc_str_ok(msg->device_platform, sizeof(msg->device_platform));
 }
 
+// An edge that cannot know whether its question was lost with our predecessor asks once more: it has
+// its answer already, or will have it.
+static bool is_same(const struct session *session, const struct ipc_connect *msg) {
+	return msg->hdr.req && session->connect.req == msg->hdr.req &&
+		session->connect.edge == msg->edge;
+}
+
 int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg) {
 	char text[ADDR_TEXT_LEN];
 	struct session *session;
@@ -488,6 +495,8 @@ int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg) {
 		answer_error(mgr, msg->edge, msg->hdr.req, 401, "Cookie is not acceptable");
 		return 0;
 	}
+	if (is_same(session, msg))
+		return 0;
 	// The client gave up on its first try: only the newest counts.
 	session_connect_fail(mgr, session, 503, "Replaced by another CONNECT");
 	why = prepare(mgr, session, msg);

@@ -68,6 +68,36 @@ static void test_replace(void **state) {
 	assert_int_equal(state_of(bench, 1), SESSION_CONNECTED);
 }
 
+// An edge asks again when the session process came back: neither the first nor the tunnel suffers.
+static void test_same_question_twice(void **state) {
+	struct bench *bench = *state;
+	struct ipc_connect msg;
+	struct abi_cmd cmd;
+
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	assert_int_equal(bench->nb_sent, 0);
+	complete(bench, &cmd, 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	assert_int_equal(bench->nb_sent, 0);
+	assert_int_equal(state_of(bench, 1), SESSION_CONNECTED);
+	stream_up(bench, cmd.sid);
+	// The same number from another edge is another question.
+	msg.edge = 0;
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	take_cmd(bench, ABI_CMD_SESSION_DEL);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	complete(bench, &cmd, 0);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 0);
+}
+
 static void test_limits(void **state) {
 	struct bench *bench = *state;
 
@@ -468,6 +498,7 @@ int main(void) {
 		T(test_bad_cookie),
 		T(test_reconnect_keeps_addresses),
 		T(test_replace),
+		T(test_same_question_twice),
 		T(test_limits),
 		T(test_replace_oldest),
 		T(test_replace_when_full),
