@@ -6,37 +6,15 @@
 #include <libxml/parserInternals.h>
 #include <libxml/tree.h>
 #include <libxml/xmlwriter.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/proc/wiping.h"
 #include "encode.h"
 #include "xmlauth.h"
 
 #define URL_LEN 1024u
-
-static void wiping_free(void *ptr) {
-	if (ptr == NULL)
-		return;
-	explicit_bzero(ptr, malloc_usable_size(ptr));
-	free(ptr);
-}
-
-static void *wiping_realloc(void *ptr, size_t size) {
-	size_t old = ptr ? malloc_usable_size(ptr) : 0;
-	void *fresh;
-
-	if (old >= size && ptr != NULL)
-		return ptr;
-	fresh = malloc(size);
-	if (fresh == NULL)
-		return NULL;
-	if (ptr != NULL)
-		memcpy(fresh, ptr, old);
-	wiping_free(ptr);
-	return fresh;
-}
 
 int xmlauth_init(void) {
 	if (xmlMemSetup(wiping_free, malloc, wiping_realloc, strdup) != 0)
