@@ -56,7 +56,7 @@ static int check_config(const char *path) {
 
 static int run_role(const char *name, unsigned index) {
 	static const struct child_role *const roles[] = {
-		&auth_role, &edge_role, &session_role, &radius_role, &script_role};
+		&auth_role, &edge_role, &session_role, &radius_role, &script_role, &oidc_role};
 	char title[16];
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
 		if (strcmp(roles[i]->name, name) != 0)

@@ -259,6 +259,27 @@ struct cfg_http_header {
 	char *name, *value;
 };
 
+struct cfg_claim {
+	char *name, *value;
+};
+
+// Whose bearer tokens are taken.
+struct cfg_oidc {
+	char *issuer; // empty: nobody's
+	char *configuration_url; // empty: the issuer's well-known one
+	char **audiences;
+	size_t nb_audiences;
+	char **algorithms; // names of RFC 7518
+	size_t nb_algorithms;
+	struct cfg_claim *required;
+	size_t nb_required;
+	char *user_claim, *group_claim; // group_claim empty: no groups
+	uint32_t clock_skew;
+	uint32_t refresh_interval; // at least between two fetches of the keys
+	uint32_t keys_max_age;
+	char *ca_file;
+};
+
 struct cfg_radius_server {
 	char *name;
 	struct cfg_addr addr;
@@ -333,6 +354,7 @@ struct cfg {
 	enum cfg_log_level log_level;
 	struct cfg_auth auth;
 	struct cfg_radius radius;
+	struct cfg_oidc oidc;
 	struct cfg_group *groups;
 	size_t nb_groups;
 	struct cfg_user *users; // sorted by name

@@ -10,7 +10,8 @@
 
 static void alternative_build(
 	struct build *build, const struct lyd_node *node, struct cfg_alternative *alternative) {
-	static const char *const factors[] = {"", "password-file", "radius", "otp", NULL};
+	static const char *const factors[] = {
+		"", "password-file", "radius", "otp", "", "", "", "oidc", NULL};
 	alternative->name = build_string(build, node, "name");
 	node = tree_child(node, "factor");
 	for (; node != NULL && alternative->nb_factors < CFG_FACTORS_MAX; node = tree_next(node)) {
@@ -217,6 +218,42 @@ static void radius_free(struct cfg_radius *radius) {
 	free(radius->default_realm);
 }
 
+// ---- oidc
+
+static void oidc_build(struct build *build, const struct lyd_node *node, struct cfg_oidc *oidc) {
+	const struct lyd_node *claim = tree_child(node, "required-claim");
+	oidc->issuer = build_string(build, node, "issuer");
+	oidc->configuration_url = build_string(build, node, "configuration-url");
+	build_strings(build, node, "audience", &oidc->audiences, &oidc->nb_audiences);
+	build_strings(build, node, "algorithm", &oidc->algorithms, &oidc->nb_algorithms);
+	oidc->required = build_entries(build, claim, &oidc->nb_required, sizeof(*oidc->required));
+	for (size_t i = 0; i < oidc->nb_required; i++, claim = tree_next(claim)) {
+		oidc->required[i].name = build_string(build, claim, "name");
+		oidc->required[i].value = build_string(build, claim, "value");
+	}
+	oidc->user_claim = build_string(build, node, "user-claim");
+	oidc->group_claim = build_string(build, node, "group-claim");
+	oidc->clock_skew = tree_number(node, "clock-skew");
+	oidc->refresh_interval = tree_number(node, "refresh-interval");
+	oidc->keys_max_age = tree_number(node, "keys-max-age");
+	oidc->ca_file = build_string(build, node, "ca-file");
+}
+
+static void oidc_free(struct cfg_oidc *oidc) {
+	for (size_t i = 0; i < oidc->nb_required; i++) {
+		free(oidc->required[i].name);
+		free(oidc->required[i].value);
+	}
+	free(oidc->required);
+	build_strings_free(oidc->audiences, oidc->nb_audiences);
+	build_strings_free(oidc->algorithms, oidc->nb_algorithms);
+	free(oidc->issuer);
+	free(oidc->configuration_url);
+	free(oidc->user_claim);
+	free(oidc->group_claim);
+	free(oidc->ca_file);
+}
+
 // ---- scripts
 
 static void scripts_build(
@@ -243,6 +280,7 @@ void build_access(struct build *build, const struct lyd_node *top, struct cfg *c
 	users_build(build, tree_child(top, "user"), cfg);
 	vhosts_build(build, tree_child(top, "virtual-host"), cfg);
 	radius_build(build, tree_child(top, "radius"), &cfg->radius);
+	oidc_build(build, tree_child(top, "oidc"), &cfg->oidc);
 	scripts_build(build, tree_child(top, "scripts"), &cfg->scripts);
 }
 
@@ -258,5 +296,6 @@ void build_access_free(struct cfg *cfg) {
 	vhosts_free(cfg);
 	alternatives_free(cfg->auth.alternatives, cfg->auth.nb_alternatives);
 	radius_free(&cfg->radius);
+	oidc_free(&cfg->oidc);
 	scripts_free(&cfg->scripts);
 }

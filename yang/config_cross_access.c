@@ -46,9 +46,33 @@ static void check_passwords(
 	}
 }
 
-static void check_methods(struct errors *errors, const struct cfg *cfg) {
+// A token comes with the first request of a login, or never.
+static void check_tokens(
+	struct errors *errors, const struct cfg_alternative *list, size_t n, const char *path) {
+	for (size_t i = 0; i < n; i++) {
+		if (has_factor(&list[i], CFG_FACTOR_OIDC) && list[i].factors[0] != CFG_FACTOR_OIDC)
+			errors_add(errors,
+				"%s/method[name='%s']/factor: oidc behind another factor, expected "
+				"it to be the first",
+				path, list[i].name);
+	}
+}
+
+static void check_alternatives(struct errors *errors, const struct cfg *cfg) {
+	char path[128];
 	check_passwords(
 		errors, cfg->auth.alternatives, cfg->auth.nb_alternatives, TOP "/authentication");
+	check_tokens(
+		errors, cfg->auth.alternatives, cfg->auth.nb_alternatives, TOP "/authentication");
+	for (size_t i = 0; i < cfg->nb_vhosts; i++) {
+		const struct cfg_vhost *vhost = &cfg->vhosts[i];
+		snprintf(path, sizeof(path), TOP "/virtual-host[name='%s']", vhost->name);
+		check_tokens(errors, vhost->alternatives, vhost->nb_alternatives, path);
+	}
+}
+
+static void check_methods(struct errors *errors, const struct cfg *cfg) {
+	check_alternatives(errors, cfg);
 	if (uses_factor(cfg, CFG_FACTOR_PASSWORD_FILE) && cfg->auth.password_file[0] == '\0')
 		errors_add(errors,
 			TOP "/authentication/password-file: missing: no value, expected the path "
@@ -58,6 +82,10 @@ static void check_methods(struct errors *errors, const struct cfg *cfg) {
 		errors_add(errors,
 			TOP "/authentication/otp/users-file: missing: no value, expected the path "
 			    "of the file with the tokens, as a method has the factor otp");
+	if (uses_factor(cfg, CFG_FACTOR_OIDC) && cfg->oidc.issuer[0] == '\0')
+		errors_add(errors,
+			TOP "/oidc/issuer: missing: no value, expected the URL of who signs the "
+			    "tokens, as a method has the factor oidc");
 	if (uses_factor(cfg, CFG_FACTOR_RADIUS) && cfg->radius.nb_servers == 0)
 		errors_add(errors,
 			TOP "/radius/server: missing: no entry, expected at least one, as a "

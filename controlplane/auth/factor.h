@@ -88,4 +88,4 @@ struct child *login_child(const struct login *login);
 // factors.c
 extern const struct factor *const factors[]; // NULL-terminated
 const struct factor *factor_find(enum cfg_factor id);
-extern const struct factor factor_password, factor_radius, factor_otp;
+extern const struct factor factor_password, factor_radius, factor_otp, factor_oidc;

@@ -3,7 +3,8 @@
 
 #include "factor.h"
 
-const struct factor *const factors[] = {&factor_password, &factor_otp, &factor_radius, NULL};
+const struct factor *const factors[] = {
+	&factor_password, &factor_otp, &factor_radius, &factor_oidc, NULL};
 
 const struct factor *factor_find(enum cfg_factor id) {
 	for (size_t i = 0; factors[i] != NULL; i++) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Reading whole files from descriptors that the supervisor opened; called by certset.c, login.c.
+// Reading whole files from descriptors that the supervisor opened; called by certset.c, login.c, oidc.c.
 
 #include <errno.h>
 #include <stdlib.h>

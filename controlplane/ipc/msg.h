@@ -47,6 +47,7 @@ enum ipc_role {
 	IPC_SESSION = 3,
 	IPC_RADIUS = 4,
 	IPC_SCRIPT = 5,
+	IPC_OIDC = 8,
 	IPC_ROLE_MAX,
 };
 
@@ -110,6 +111,9 @@ enum ipc_type {
 	IPC_WRONG_PASSWORD = 240, // auth to session
 	IPC_CONTACTS, // edge to session: connections that came to nothing
 	IPC_BANS, // session to edge: begun and lifted; edge to a new session: what it knows
+	// auth and oidc
+	IPC_OIDC_ASK = 288, // auth to oidc: a bearer token
+	IPC_OIDC_ANSWER,
 	IPC_TYPE_MAX,
 };
 
@@ -161,6 +165,7 @@ enum ipc_file {
 	IPC_FILE_OTP_USERS = 6, // tokens of one-time passwords
 	IPC_FILE_RADIUS_SECRET = 8, // index into cfg.radius.servers
 	IPC_FILE_DYNAUTH_SECRET = 32, // index into cfg.radius.dynauth.clients
+	IPC_FILE_OIDC_CA = 24,
 };
 
 struct ipc_file_open {
@@ -379,6 +384,36 @@ struct ipc_radius_answer {
 	char message[IPC_MESSAGE_LEN]; // Reply-Message
 	struct ipc_user_settings settings; // IPC_RADIUS_ACCEPT
 	struct ipc_acct_facts facts; // IPC_RADIUS_ACCEPT: Class
+};
+
+struct ipc_oidc_ask {
+	struct ipc_hdr hdr;
+	uint32_t token_len;
+	uint32_t reserved;
+	char token[IPC_TOKEN_LEN]; // the rest is zero
+};
+
+enum ipc_oidc_status {
+	IPC_OIDC_ACCEPTED = 0,
+	IPC_OIDC_MALFORMED = 1, // no signed JWT, or one that is none for a login
+	IPC_OIDC_ALGORITHM = 2, // signed by an algorithm that is not allowed
+	IPC_OIDC_UNKNOWN_KEY = 3, // the issuer has no such key
+	IPC_OIDC_SIGNATURE = 4,
+	IPC_OIDC_ISSUER = 5,
+	IPC_OIDC_AUDIENCE = 6,
+	IPC_OIDC_EXPIRED = 7,
+	IPC_OIDC_NOT_YET = 8,
+	IPC_OIDC_CLAIM = 9, // a required claim is not there
+	IPC_OIDC_USER = 10, // it names no user
+	IPC_OIDC_UNAVAILABLE = 11, // the issuer's keys cannot be had now
+};
+
+struct ipc_oidc_answer {
+	struct ipc_hdr hdr;
+	uint32_t status; // enum ipc_oidc_status
+	uint32_t reserved;
+	char username[IPC_USER_LEN]; // IPC_OIDC_ACCEPTED
+	char groups[IPC_GROUPS_LEN]; // comma separated
 };
 
 struct ipc_wrong_password {

@@ -10,6 +10,7 @@
 #define SESSION IPC_SESSION
 #define RADIUS IPC_RADIUS
 #define SCRIPT IPC_SCRIPT
+#define OIDC IPC_OIDC
 
 // Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
 #define DATAPLANE_EDGE_FDS 5
@@ -21,7 +22,7 @@
 // What each child has to do with the supervisor, whatever its role.
 #define CHILDREN(row, ...) \
 	row(AUTH, __VA_ARGS__), row(EDGE, __VA_ARGS__), row(SESSION, __VA_ARGS__), \
-		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__)
+		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__), row(OIDC, __VA_ARGS__)
 #define TO_CHILD(child, type, body, fds) ROW(SUP, child, type, body, fds, fds)
 #define FROM_CHILD(child, type, body) ROW(child, SUP, type, body, 0, 0)
 #define TO_CHILDREN(type, body, fds) CHILDREN(TO_CHILD, type, body, fds)
@@ -41,6 +42,7 @@ static const struct ipc_rule rules[] = {
 	ROW(SUP, AUTH, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, SESSION, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, RADIUS, IPC_FILE, ipc_file_result, 0, 1),
+	ROW(SUP, OIDC, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, SESSION, IPC_CONTROL_LISTENER, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_STATE_DIR, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_RELOAD_RESULT, ipc_status, 0, 0),
@@ -54,6 +56,7 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(SESSION, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(RADIUS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
+	ROW(OIDC, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_RELOAD, ipc_empty, 0, 0),
@@ -88,6 +91,10 @@ static const struct ipc_rule rules[] = {
 	ROW(SESSION, RADIUS, IPC_CHANGED, ipc_changed, 0, 0),
 	ROW(RADIUS, SESSION, IPC_RADIUS_COUNTS, ipc_radius_counts, 0, 0),
 
+	// The only process with a way to an OpenID provider; it parses tokens, so it holds nothing.
+	ROW(AUTH, OIDC, IPC_OIDC_ASK, ipc_oidc_ask, 0, 0),
+	ROW(OIDC, AUTH, IPC_OIDC_ANSWER, ipc_oidc_answer, 0, 0),
+
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),
 	ROW(EDGE, SESSION, IPC_STREAM_UP, ipc_stream_up, 1, 1),
@@ -116,8 +123,9 @@ const char *ipc_role_name(enum ipc_role role) {
 		[SESSION] = "session",
 		[RADIUS] = "radius",
 		[SCRIPT] = "script",
+		[OIDC] = "oidc",
 	};
-	return (unsigned)role < IPC_ROLE_MAX ? names[role] : "unknown";
+	return (unsigned)role < IPC_ROLE_MAX && names[role] != NULL ? names[role] : "unknown";
 }
 
 const struct ipc_rule *ipc_rule_find(enum ipc_role from, enum ipc_role to, unsigned type) {

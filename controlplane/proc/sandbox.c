@@ -87,12 +87,13 @@ static int enter_root(bool own_mounts, int root_dir) {
 	return 0; // Landlock and seccomp still stand
 }
 
-static int isolate(int root_dir) {
+static int isolate(enum ipc_role role, int root_dir) {
 	bool own_mounts = leave_namespace(CLONE_NEWNS, "mount-namespace");
 	leave_namespace(CLONE_NEWIPC, "ipc-namespace");
 	leave_namespace(CLONE_NEWUTS, "uts-namespace");
 	// Sockets keep the namespace that they were made in: what was inherited still works.
-	leave_namespace(CLONE_NEWNET, "network-namespace");
+	if (role != IPC_OIDC) // it makes a new one for each request to the provider
+		leave_namespace(CLONE_NEWNET, "network-namespace");
 	return enter_root(own_mounts, root_dir);
 }
 
@@ -176,7 +177,7 @@ int sandbox_drop(enum ipc_role role, int root_dir, uint32_t nofile) {
 		return drop_for_scripts(nofile);
 	sandbox_ids(role, &uid, &gid); // reads files: before they are gone
 	umask(0077);
-	int status = isolate(root_dir);
+	int status = isolate(role, root_dir);
 	if (status == 0)
 		status = set_limits(role, nofile);
 	if (status == 0)
@@ -222,7 +223,7 @@ static int allow_dir(int ruleset, int dir, int abi) {
 		: 0;
 }
 
-static int enter_landlock(int root_dir) {
+static int enter_landlock(enum ipc_role role, int root_dir) {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	if (abi < 1) {
 		log_warning("sandbox", "missing=landlock text=%s", log_value(strerror(errno)));
@@ -232,7 +233,10 @@ static int enter_landlock(int root_dir) {
 		log_info("sandbox", "partial=landlock abi=%ld", abi);
 	const struct ruleset_attr attr = {
 		.handled_access_fs = fs_rights((int)abi),
-		.handled_access_net = abi >= 4 ? 3 : 0, // bind and connect of TCP
+		// bind and connect of TCP
+		.handled_access_net = abi < 4 ? 0
+			: role == IPC_OIDC    ? 1
+					      : 3,
 		.scoped = abi >= 6 ? 3 : 0, // abstract UNIX sockets, signals
 	};
 	size_t size = abi >= 6 ? sizeof(attr) : abi >= 4 ? 16 : 8;
@@ -251,6 +255,6 @@ int sandbox_lock(enum ipc_role role, int root_dir) {
 		return seccomp_enter(role);
 	if (!confine_files)
 		log_warning("sandbox", "missing=landlock text=\"sanitizer build\"");
-	int status = confine_files ? enter_landlock(root_dir) : 0;
+	int status = confine_files ? enter_landlock(role, root_dir) : 0;
 	return status < 0 ? status : seccomp_enter(role);
 }

@@ -186,6 +186,18 @@ static int add_threads(scmp_filter_ctx ctx) {
 	return status;
 }
 
+// Sockets to the provider and to name servers, of TCP and UDP; none can listen.
+static int add_client(scmp_filter_ctx ctx) {
+	static const int families[] = {AF_INET, AF_INET6}, types[] = {SOCK_STREAM, SOCK_DGRAM};
+	const scmp_datum_t flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
+	int status = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(connect), 0);
+	for (size_t i = 0; status == 0 && i < COUNT(families) * COUNT(types); i++)
+		status = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
+			SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i / COUNT(types)]),
+			SCMP_A1(SCMP_CMP_MASKED_EQ, ~flags, (scmp_datum_t)types[i % COUNT(types)]));
+	return status;
+}
+
 static int add_role(scmp_filter_ctx ctx, enum ipc_role role) {
 	int status = 0;
 	switch (role) {
@@ -195,6 +207,8 @@ static int add_role(scmp_filter_ctx ctx, enum ipc_role role) {
 		return add_calls(ctx, SCMP_ACT_ALLOW, accept_calls, COUNT(accept_calls));
 	case IPC_RADIUS:
 		return 0; // its UDP sockets are there, bound: sendto and recvfrom are common
+	case IPC_OIDC:
+		return add_client(ctx);
 	case IPC_SESSION:
 		status = add_calls(ctx, SCMP_ACT_ALLOW, accept_calls, COUNT(accept_calls));
 		if (status == 0)

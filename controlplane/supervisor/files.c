@@ -238,6 +238,8 @@ bool files_allowed(enum ipc_role role, enum ipc_file file) {
 	case IPC_FILE_RADIUS_SECRET:
 	case IPC_FILE_DYNAUTH_SECRET:
 		return role == IPC_RADIUS;
+	case IPC_FILE_OIDC_CA:
+		return role == IPC_OIDC;
 	}
 	return false;
 }
@@ -252,6 +254,9 @@ static int file_path(const struct cfg *cfg, enum ipc_file file, unsigned index, 
 		return 0;
 	case IPC_FILE_OTP_USERS:
 		*path = cfg->auth.otp.file;
+		return 0;
+	case IPC_FILE_OIDC_CA:
+		*path = cfg->oidc.ca_file;
 		return 0;
 	case IPC_FILE_CERTIFICATE:
 	case IPC_FILE_KEY:

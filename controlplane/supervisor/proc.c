@@ -92,6 +92,8 @@ static void send_own_descriptors(struct proc *proc) {
 static bool are_peers(const struct proc *a, const struct proc *b) {
 	if (a->role == IPC_SCRIPT || b->role == IPC_SCRIPT)
 		return a->role == IPC_SESSION || b->role == IPC_SESSION;
+	if (a->role == IPC_OIDC || b->role == IPC_OIDC)
+		return a->role == IPC_AUTH || b->role == IPC_AUTH;
 	if ((a->role == IPC_EDGE && b->role == IPC_RADIUS) ||
 		(a->role == IPC_RADIUS && b->role == IPC_EDGE))
 		return false;
@@ -192,13 +194,15 @@ static int proc_init(
 }
 
 // One of each, and then the edges.
-static const enum ipc_role singles[] = {IPC_AUTH, IPC_SESSION, IPC_RADIUS, IPC_SCRIPT};
+static const enum ipc_role singles[] = {IPC_AUTH, IPC_SESSION, IPC_RADIUS, IPC_SCRIPT, IPC_OIDC};
 #define SINGLES (sizeof(singles) / sizeof(singles[0]))
 
 static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
 	const struct cfg *cfg = sup->config.cfg;
 	if (role == IPC_RADIUS)
 		return cfg->radius.nb_servers > 0 || cfg->radius.dynauth.nb_clients > 0;
+	if (role == IPC_OIDC)
+		return cfg->oidc.issuer[0] != '\0';
 	return role != IPC_SCRIPT || cfg_has_scripts(cfg);
 }
 

@@ -227,7 +227,7 @@ static void test_vhosts(void **state) {
 	assert_ptr_equal(cfg_alternatives(cfg, library, &n), library->alternatives);
 	assert_int_equal(n, 1);
 	assert_ptr_equal(cfg_alternatives(cfg, NULL, &n), cfg->auth.alternatives);
-	assert_int_equal(n, 2);
+	assert_int_equal(n, 3);
 	cfg_free(cfg);
 }
 
@@ -310,6 +310,40 @@ static void test_scripts(void **state) {
 	assert_int_equal(cfg->scripts.timeout, 10);
 	assert_false(cfg->scripts.required);
 	assert_int_equal(cfg->scripts.concurrency, 64);
+	cfg_free(cfg);
+}
+
+static void test_oidc(void **state) {
+	struct cfg *cfg = example("campus.json");
+	const struct cfg_oidc *oidc = &cfg->oidc;
+	assert_string_equal(oidc->issuer, "https://idp.university.example/realms/campus");
+	assert_string_equal(
+		oidc->configuration_url, "https://idp.university.example/configuration");
+	assert_int_equal(oidc->nb_audiences, 2);
+	assert_string_equal(oidc->audiences[1], "vpn-test");
+	assert_int_equal(oidc->nb_algorithms, 1);
+	assert_string_equal(oidc->algorithms[0], "PS256");
+	assert_int_equal(oidc->nb_required, 1);
+	assert_string_equal(oidc->required[0].name, "mfa");
+	assert_string_equal(oidc->required[0].value, "true");
+	assert_string_equal(oidc->user_claim, "sub");
+	assert_string_equal(oidc->group_claim, "groups");
+	assert_int_equal(oidc->clock_skew, 5);
+	assert_int_equal(oidc->refresh_interval, 30);
+	assert_int_equal(oidc->keys_max_age, 7200);
+	assert_string_equal(oidc->ca_file, "/etc/penstock/idp-ca.pem");
+	assert_string_equal(cfg->auth.alternatives[2].name, "sso");
+	assert_int_equal(cfg->auth.alternatives[2].factors[0], CFG_FACTOR_OIDC);
+	cfg_free(cfg);
+	cfg = example("quickstart.json");
+	assert_string_equal(cfg->oidc.issuer, "");
+	assert_int_equal(cfg->oidc.nb_algorithms, 2);
+	assert_string_equal(cfg->oidc.algorithms[0], "RS256");
+	assert_string_equal(cfg->oidc.algorithms[1], "ES256");
+	assert_string_equal(cfg->oidc.user_claim, "preferred_username");
+	assert_int_equal(cfg->oidc.refresh_interval, 60);
+	assert_int_equal(cfg->oidc.keys_max_age, 86400);
+	assert_string_equal(cfg->oidc.ca_file, "/etc/ssl/certs/ca-certificates.crt");
 	cfg_free(cfg);
 }
 
@@ -437,6 +471,7 @@ int main(void) {
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_scripts),
+		cmocka_unit_test(test_oidc),
 		cmocka_unit_test(test_radius),
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_many_errors),

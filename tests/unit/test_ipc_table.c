@@ -16,6 +16,7 @@
 #define N IPC_SESSION
 #define X IPC_SCRIPT
 #define R IPC_RADIUS
+#define O IPC_OIDC
 
 struct expected {
 	enum ipc_role from, to;
@@ -111,6 +112,17 @@ static const struct expected expected[] = {
 	{N, R, IPC_CHANGED, sizeof(struct ipc_changed), 0, 0},
 	{R, N, IPC_RADIUS_COUNTS, sizeof(struct ipc_radius_counts), 0, 0},
 	{R, N, IPC_ACCT_DONE, sizeof(struct ipc_acct_done), 0, 0},
+	{S, O, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, O, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, O, IPC_START, 16, 0, 0},
+	{S, O, IPC_STOP, 16, 0, 0},
+	{S, O, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
+	{O, S, IPC_READY, 16, 0, 0},
+	{O, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{O, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{O, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
+	{A, O, IPC_OIDC_ASK, sizeof(struct ipc_oidc_ask), 0, 0},
+	{O, A, IPC_OIDC_ANSWER, sizeof(struct ipc_oidc_answer), 0, 0},
 };
 
 static const struct expected *expected_find(unsigned from, unsigned to, unsigned type) {
@@ -160,6 +172,9 @@ static void test_principles(void **state) {
 		assert_null(ipc_rule_find(E, E, type)); // edges know nothing of each other
 		assert_null(ipc_rule_find(E, R, type)); // nor of RADIUS
 		assert_null(ipc_rule_find(R, E, type));
+		assert_null(ipc_rule_find(E, O, type)); // nor of OpenID Connect
+		assert_null(ipc_rule_find(O, E, type));
+		assert_null(ipc_rule_find(O, N, type)); // which makes no session by itself
 	}
 }
 

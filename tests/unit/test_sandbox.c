@@ -276,6 +276,35 @@ static int do_accept(void) {
 	return DONE;
 }
 
+static int do_connect(void) {
+	struct sockaddr_in addr = {0};
+	socklen_t len = sizeof(addr);
+	int tcp = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (tcp < 0 || socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0) < 0 ||
+		getsockname(listener, (struct sockaddr *)&addr, &len) < 0)
+		return BROKEN;
+	return connect(tcp, (struct sockaddr *)&addr, len) == 0 || errno == EINPROGRESS ? DONE
+											: BROKEN;
+}
+
+static int try_listen(void) {
+	return outcome(listen(socket(AF_INET, SOCK_STREAM, 0), 1));
+}
+
+static int try_bind(void) {
+	const struct sockaddr_in addr = {.sin_family = AF_INET};
+	return outcome(
+		bind(socket(AF_INET, SOCK_DGRAM, 0), (const struct sockaddr *)&addr, sizeof(addr)));
+}
+
+static int try_raw(void) {
+	return outcome(socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
+}
+
+static int try_netlink(void) {
+	return outcome(socket(AF_NETLINK, SOCK_DGRAM, 0));
+}
+
 static int do_store(void) {
 	MDB_txn *txn;
 	MDB_dbi dbi;
@@ -440,6 +469,28 @@ static void test_edge_accepts(void **state) {
 		expect_killed(IPC_AUTH, "accept", do_accept);
 }
 
+// To the provider, wherever it is; and nothing else that the others may not.
+static void test_oidc_connects(void **state) {
+	expect_done(IPC_OIDC, "connect", do_connect);
+	expect_done(IPC_OIDC, "run an event loop", do_loop);
+	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
+		if (forbidden[i].try == try_socket || (SANITIZED && forbidden[i].sanitizer_opens))
+			continue;
+		if (forbidden[i].answers)
+			expect_answer(IPC_OIDC, forbidden[i].name, forbidden[i].try);
+		else
+			expect_killed(IPC_OIDC, forbidden[i].name, forbidden[i].try);
+	}
+	if (SANITIZED)
+		return;
+	expect_killed(IPC_OIDC, "listen", try_listen);
+	expect_killed(IPC_OIDC, "bind", try_bind);
+	expect_killed(IPC_OIDC, "make a raw socket", try_raw);
+	expect_killed(IPC_OIDC, "make a netlink socket", try_netlink);
+	expect_killed(IPC_OIDC, "start a thread", do_thread);
+	expect_killed(IPC_OIDC, "accept", do_accept);
+}
+
 static void test_session_stores(void **state) {
 	expect_done(IPC_SESSION, "use its store", do_store);
 	expect_done(IPC_SESSION, "write in its directory", do_own_file);
@@ -535,6 +586,7 @@ int main(void) {
 		cmocka_unit_test(test_threads_of_auth_alone),
 		cmocka_unit_test(test_gateways_leave_each_other_threads),
 		cmocka_unit_test(test_edge_accepts),
+		cmocka_unit_test(test_oidc_connects),
 		cmocka_unit_test(test_session_stores),
 	};
 	if (geteuid() != 0) {
