@@ -348,6 +348,7 @@ struct cfg {
 	char *run_dir; // sockets; default /run/penstock
 	uint32_t edges; // edge processes
 	uint32_t connections_per_edge; // at most, not yet in a tunnel
+	uint32_t signature_rate; // of one edge, a second; 0: no limit
 	struct cfg_http_header *http_headers; // of each answer before the tunnel
 	size_t nb_http_headers;
 	char *health_path; // answered for load balancers; empty: none

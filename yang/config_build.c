@@ -144,6 +144,7 @@ struct cfg *cfg_build(const struct lyd_node *penstock) {
 	cfg->health_path = build_string(&build, penstock, "health-path");
 	cfg->edges = tree_number(penstock, "edges");
 	cfg->connections_per_edge = tree_number(penstock, "connections-per-edge");
+	cfg->signature_rate = tree_number(penstock, "signature-rate");
 	cfg->log_level = (enum cfg_log_level)tree_choice(penstock, "log-level", levels);
 	build_access(&build, penstock, cfg);
 	build_network(&build, tree_child(penstock, "network"), &cfg->network);

@@ -12,12 +12,16 @@
 #include <sys/queue.h>
 
 #include "certset.h"
+#include "content.h"
 #include "controlplane/proc/child.h"
+#include "controlplane/proc/clock.h"
 #include "controlplane/proc/log.h"
 #include "login.h"
+#include "sign_limit.h"
 #include "tickets.h"
 
 #define WAITING_MAX 1024u
+#define REFUSED_SAID_S 10 // one line of an edge in so many seconds
 
 struct auth {
 	struct logins *logins;
@@ -27,6 +31,9 @@ struct auth {
 	// Asked before the first set was there: an edge that survived this process' predecessor.
 	STAILQ_HEAD(, waiting_sign) waiting;
 	unsigned nb_waiting;
+	struct sign_limits *limits;
+	uint64_t refused_said_s[ABI_EDGES_MAX];
+	uint64_t breaches; // requests that ended their edge
 };
 
 struct waiting_sign {
@@ -150,7 +157,10 @@ static int auth_start(struct child *child) {
 	STAILQ_INIT(&auth->waiting);
 	child_data_set(child, auth);
 	auth->tickets = tickets_new(child);
-	err = auth->tickets != NULL ? logins_start(child, on_secret_ready, &auth->logins) : -ENOMEM;
+	auth->limits = sign_limits_new();
+	err = auth->tickets != NULL && auth->limits != NULL
+		? logins_start(child, on_secret_ready, &auth->logins)
+		: -ENOMEM;
 	if (err != 0) {
 		log_error("start", "text=%s", log_value(strerror(-err)));
 		return err;
@@ -174,21 +184,67 @@ static struct cert_pair *pair_find(struct auth *auth, uint32_t generation, uint3
 	return NULL;
 }
 
-// A set that is no longer known is answered as a failure: the edge may have been slow. A request
-// that no TLS handshake makes ends the edge.
-static int on_sign(struct child *child, struct ipc_chan *edge, const struct ipc_sign_req *msg) {
+static void say_refused(struct auth *auth, unsigned edge, const char *why) {
+	uint64_t now_s = clock_s();
+
+	if (now_s < auth->refused_said_s[edge] + REFUSED_SAID_S)
+		return;
+	auth->refused_said_s[edge] = now_s;
+	log_warning("sign_refused", "edge=%u why=%s too_many=%lu", edge, log_value(why),
+		sign_limits_refused(auth->limits, edge));
+}
+
+// What the configuration does not let edges agree to. A reload may be between the two.
+static const char *not_agreed(const struct cfg *cfg, const struct ipc_sign_req *msg) {
+	if (msg->content == IPC_CONTENT_TLS13)
+		return cfg->tls13 ? NULL : "TLS 1.3 is off";
+	if (!cfg->tls12)
+		return "TLS 1.2 is off";
+	return cfg->tls13 && !content_admits_tls13(msg) ? "hides that TLS 1.3 is on" : NULL;
+}
+
+// 0, a refusal that the edge is told, or -EINVAL, which ends it.
+static int sign(struct child *child, unsigned edge, const struct ipc_sign_req *msg,
+	struct ipc_signed *out) {
 	struct auth *auth = child_data(child);
 	struct cert_pair *pair = pair_find(auth, msg->generation, msg->index);
-	struct ipc_signed out = {.status = -ESTALE};
-	int err = 0;
+	struct content content;
+	const char *why;
+	int err;
 
-	if (auth->current == NULL && waiting_keep(auth, ipc_chan_peer_index(edge), msg) == 0)
+	if (content_make(msg, &content) != 0)
+		return -EINVAL;
+	err = sign_limits_take(
+		auth->limits, edge, msg->handshake, child_cfg(child)->signature_rate, clock_ms());
+	if (err == -EEXIST)
+		return -EINVAL;
+	why = err == -EBUSY ? "too many a second" : not_agreed(child_cfg(child), msg);
+	if (why != NULL)
+		say_refused(auth, edge, why);
+	if (err != 0 || why != NULL)
+		return err != 0 ? err : -EPERM;
+	// A set that is no longer known: the edge may have been slow.
+	return pair != NULL ? cert_pair_sign(pair, msg, out) : -ESTALE;
+}
+
+// What is no handshake of a TLS server, or one that was signed before, ends the edge.
+static int on_sign(struct child *child, struct ipc_chan *edge, const struct ipc_sign_req *msg) {
+	struct auth *auth = child_data(child);
+	unsigned index = ipc_chan_peer_index(edge);
+	struct ipc_signed out = {.status = 0};
+	int err;
+
+	if (auth->current == NULL && waiting_keep(auth, index, msg) == 0)
 		return 0;
-	if (pair != NULL)
-		err = cert_pair_sign(pair, msg, &out);
-	out.hdr.req = msg->hdr.req;
-	if (err == -EINVAL)
+	err = sign(child, index, msg, &out);
+	if (err == -EINVAL) {
+		log_error("sign_breach",
+			"edge=%u kind=%u content=%u len=%u handshake=%lu breaches=%lu", index,
+			msg->kind, msg->content, msg->in_len, msg->handshake, ++auth->breaches);
 		return err;
+	}
+	out.hdr.req = msg->hdr.req;
+	out.status = err;
 	ipc_send(edge, IPC_SIGNED, &out.hdr, sizeof(out), NULL, 0);
 	explicit_bzero(&out, sizeof(out));
 	return 0;
@@ -218,6 +274,7 @@ static void auth_peer_up(struct child *child, struct ipc_chan *peer) {
 	struct auth *auth = child_data(child);
 
 	if (ipc_chan_peer(peer) == IPC_EDGE) {
+		sign_limits_reset(auth->limits, ipc_chan_peer_index(peer));
 		tickets_send(auth->tickets, peer);
 		certs_send(auth, peer);
 	} else if (ipc_chan_peer(peer) == IPC_SESSION) {
@@ -245,6 +302,7 @@ static void auth_stop(struct child *child) {
 	waiting_answer(child);
 	certset_free(auth->previous);
 	certset_free(auth->current);
+	sign_limits_free(auth->limits);
 	free(auth);
 	child_data_set(child, NULL);
 	child_exit(child, EXIT_SUCCESS);

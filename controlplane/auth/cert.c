@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "cert.h"
+#include "content.h"
 #include "pem.h"
 
 #define RSA_BITS_MIN 2048
@@ -52,6 +53,133 @@ static const struct digest {
 			0x03, 0x05, 0x00, 0x04, 0x40}},
 };
 #define NB_DIGESTS (sizeof(digests) / sizeof(digests[0]))
+
+// --- signing ---
+
+// What is signed: a known hash of something.
+struct hashed {
+	const struct digest *digest;
+	uint8_t value[WC_MAX_DIGEST_SIZE];
+};
+
+#define INFO_MAX (sizeof(digests[0].info) + WC_MAX_DIGEST_SIZE)
+
+// The DigestInfo of PKCS #1. Returns its length.
+static size_t info_make(const struct hashed *hashed, uint8_t *info) {
+	const struct digest *digest = hashed->digest;
+
+	memcpy(info, digest->info, sizeof(digest->info));
+	memcpy(info + sizeof(digest->info), hashed->value, digest->len);
+	return sizeof(digest->info) + digest->len;
+}
+
+static int ecdsa_sign(struct cert_pair *pair, const struct hashed *hashed, struct ipc_signed *out) {
+	word32 len = IPC_SIGN_OUT_MAX;
+
+	if (pair->type != IPC_KEY_ECDSA)
+		return -EINVAL;
+	if (wc_ecc_sign_hash(hashed->value, hashed->digest->len, out->out, &len, &pair->rng,
+		    &pair->private_key.ecc) != 0)
+		return -EIO;
+	out->out_len = len;
+	return 0;
+}
+
+// A signature with a fault in one half of the CRT gives the key away: each is verified before it
+// leaves.
+static int pkcs1_sign(struct cert_pair *pair, const struct hashed *hashed, struct ipc_signed *out) {
+	uint8_t plain[IPC_SIGN_OUT_MAX], info[INFO_MAX];
+	size_t len = info_make(hashed, info);
+	int n;
+
+	if (pair->type != IPC_KEY_RSA)
+		return -EINVAL;
+	n = wc_RsaSSL_Sign(
+		info, (word32)len, out->out, IPC_SIGN_OUT_MAX, &pair->private_key.rsa, &pair->rng);
+	if (n <= 0)
+		return -EIO;
+	out->out_len = (uint32_t)n;
+	n = wc_RsaSSL_Verify(out->out, out->out_len, plain, sizeof(plain), &pair->private_key.rsa);
+	return n == (int)len && memcmp(plain, info, len) == 0 ? 0 : -EIO;
+}
+
+static int mgf_of(enum wc_HashType type) {
+	switch (type) {
+	case WC_HASH_TYPE_SHA256:
+		return WC_MGF1SHA256;
+	case WC_HASH_TYPE_SHA384:
+		return WC_MGF1SHA384;
+	default:
+		return WC_MGF1SHA512;
+	}
+}
+
+static int pss_sign(struct cert_pair *pair, const struct hashed *hashed, struct ipc_signed *out) {
+	const struct digest *digest = hashed->digest;
+	uint8_t copy[IPC_SIGN_OUT_MAX], plain[IPC_SIGN_OUT_MAX];
+	int n;
+
+	if (pair->type != IPC_KEY_RSA)
+		return -EINVAL;
+	n = wc_RsaPSS_Sign(hashed->value, digest->len, out->out, IPC_SIGN_OUT_MAX, digest->type,
+		mgf_of(digest->type), &pair->private_key.rsa, &pair->rng);
+	if (n <= 0)
+		return -EIO;
+	out->out_len = (uint32_t)n;
+	memcpy(copy, out->out, out->out_len);
+	n = wc_RsaPSS_VerifyCheck(copy, out->out_len, plain, sizeof(plain), hashed->value,
+		digest->len, digest->type, mgf_of(digest->type), &pair->private_key.rsa);
+	return n > 0 ? 0 : -EIO;
+}
+
+static int hashed_sign(struct cert_pair *pair, uint32_t kind, const struct hashed *hashed,
+	struct ipc_signed *out) {
+	switch (kind) {
+	case IPC_SIGN_ECDSA:
+		return ecdsa_sign(pair, hashed, out);
+	case IPC_SIGN_RSA_PKCS1:
+		return pkcs1_sign(pair, hashed, out);
+	case IPC_SIGN_RSA_PSS:
+		return pss_sign(pair, hashed, out);
+	default:
+		return -EINVAL;
+	}
+}
+
+static const struct digest *digest_by_type(uint32_t type) {
+	for (size_t i = 0; i < NB_DIGESTS; i++) {
+		if ((uint32_t)digests[i].type == type)
+			return &digests[i];
+	}
+	return NULL;
+}
+
+// Nothing is signed that was not made here.
+static int content_hash(const struct ipc_sign_req *req, struct hashed *hashed) {
+	struct content content;
+
+	hashed->digest = digest_by_type(req->hash);
+	if (hashed->digest == NULL || content_make(req, &content) != 0)
+		return -EINVAL;
+	return wc_Hash(hashed->digest->type, content.bytes, (word32)content.len, hashed->value,
+		       hashed->digest->len) == 0
+		? 0
+		: -EIO;
+}
+
+int cert_pair_sign(struct cert_pair *pair, const struct ipc_sign_req *req, struct ipc_signed *out) {
+	struct hashed hashed;
+	int err;
+
+	memset(out, 0, sizeof(*out));
+	err = content_hash(req, &hashed);
+	if (err == 0)
+		err = hashed_sign(pair, req->kind, &hashed, out);
+	if (err != 0)
+		explicit_bzero(out, sizeof(*out));
+	out->status = err;
+	return err;
+}
 
 // --- loading ---
 
@@ -123,8 +251,9 @@ static const char *key_weak(const struct cert_pair *pair) {
 	}
 }
 
-static bool rsa_fits(const struct ipc_sign_req *req, struct ipc_signed *sig, DecodedCert *leaf) {
-	uint8_t plain[IPC_SIGN_OUT_MAX];
+static bool rsa_fits(const struct hashed *hashed, struct ipc_signed *sig, DecodedCert *leaf) {
+	uint8_t plain[IPC_SIGN_OUT_MAX], info[INFO_MAX];
+	size_t len = info_make(hashed, info);
 	RsaKey public;
 	word32 at = 0;
 	bool ok = false;
@@ -134,13 +263,13 @@ static bool rsa_fits(const struct ipc_sign_req *req, struct ipc_signed *sig, Dec
 		return false;
 	if (wc_RsaPublicKeyDecode(leaf->publicKey, &at, &public, leaf->pubKeySize) == 0) {
 		n = wc_RsaSSL_Verify(sig->out, sig->out_len, plain, sizeof(plain), &public);
-		ok = n == (int)req->in_len && memcmp(plain, req->in, req->in_len) == 0;
+		ok = n == (int)len && memcmp(plain, info, len) == 0;
 	}
 	wc_FreeRsaKey(&public);
 	return ok;
 }
 
-static bool ecc_fits(const struct ipc_sign_req *req, struct ipc_signed *sig, DecodedCert *leaf) {
+static bool ecc_fits(const struct hashed *hashed, struct ipc_signed *sig, DecodedCert *leaf) {
 	ecc_key public;
 	word32 at = 0;
 	int ok = 0;
@@ -148,7 +277,8 @@ static bool ecc_fits(const struct ipc_sign_req *req, struct ipc_signed *sig, Dec
 	if (wc_ecc_init(&public) != 0)
 		return false;
 	if (wc_EccPublicKeyDecode(leaf->publicKey, &at, &public, leaf->pubKeySize) != 0 ||
-		wc_ecc_verify_hash(sig->out, sig->out_len, req->in, req->in_len, &ok, &public) != 0)
+		wc_ecc_verify_hash(sig->out, sig->out_len, hashed->value, hashed->digest->len, &ok,
+			&public) != 0)
 		ok = 0;
 	wc_ecc_free(&public);
 	return ok == 1;
@@ -156,20 +286,15 @@ static bool ecc_fits(const struct ipc_sign_req *req, struct ipc_signed *sig, Dec
 
 // The proof that key and certificate belong together: a signature that the certificate verifies.
 static bool key_fits(struct cert_pair *pair, DecodedCert *leaf) {
-	struct ipc_sign_req req = {.kind = IPC_SIGN_ECDSA, .in_len = 32};
-	struct ipc_signed sig;
+	struct hashed hashed = {.digest = &digests[0]};
+	bool rsa = pair->type == IPC_KEY_RSA;
+	struct ipc_signed sig = {.status = 0};
 
-	if (pair->type == IPC_KEY_RSA) {
-		req.kind = IPC_SIGN_RSA_PKCS1;
-		req.in_len = sizeof(digests[0].info) + 32;
-		memcpy(req.in, digests[0].info, sizeof(digests[0].info));
-	}
-	memset(req.in + req.in_len - 32, 0x5a, 32);
-	if (leaf->keyOID != (pair->type == IPC_KEY_RSA ? RSAk : ECDSAk))
+	memset(hashed.value, 0x5a, digests[0].len);
+	if (leaf->keyOID != (rsa ? RSAk : ECDSAk) ||
+		hashed_sign(pair, rsa ? IPC_SIGN_RSA_PKCS1 : IPC_SIGN_ECDSA, &hashed, &sig) != 0)
 		return false;
-	if (cert_pair_sign(pair, &req, &sig) != 0)
-		return false;
-	return pair->type == IPC_KEY_RSA ? rsa_fits(&req, &sig, leaf) : ecc_fits(&req, &sig, leaf);
+	return rsa ? rsa_fits(&hashed, &sig, leaf) : ecc_fits(&hashed, &sig, leaf);
 }
 
 static void dates_check(
@@ -275,108 +400,4 @@ void cert_pair_describe(const struct cert_pair *pair, struct ipc_certs *msg) {
 
 const uint8_t *cert_pair_sha1(const struct cert_pair *pair) {
 	return pair->sha1;
-}
-
-// --- signing ---
-
-static const struct digest *digest_by_len(uint32_t len) {
-	for (size_t i = 0; i < NB_DIGESTS; i++) {
-		if (digests[i].len == len)
-			return &digests[i];
-	}
-	return NULL;
-}
-
-// A whole DigestInfo of a known hash, or NULL.
-static const struct digest *digest_by_info(const uint8_t *in, uint32_t len) {
-	for (size_t i = 0; i < NB_DIGESTS; i++) {
-		if (len == sizeof(digests[i].info) + digests[i].len &&
-			memcmp(in, digests[i].info, sizeof(digests[i].info)) == 0)
-			return &digests[i];
-	}
-	return NULL;
-}
-
-static int ecdsa_sign(
-	struct cert_pair *pair, const struct ipc_sign_req *req, struct ipc_signed *out) {
-	word32 len = IPC_SIGN_OUT_MAX;
-
-	if (pair->type != IPC_KEY_ECDSA || digest_by_len(req->in_len) == NULL)
-		return -EINVAL;
-	if (wc_ecc_sign_hash(
-		    req->in, req->in_len, out->out, &len, &pair->rng, &pair->private_key.ecc) != 0)
-		return -EIO;
-	out->out_len = len;
-	return 0;
-}
-
-// A signature with a fault in one half of the CRT gives the key away: each is verified before it
-// leaves.
-static int pkcs1_sign(
-	struct cert_pair *pair, const struct ipc_sign_req *req, struct ipc_signed *out) {
-	uint8_t plain[IPC_SIGN_OUT_MAX];
-	int n;
-
-	if (pair->type != IPC_KEY_RSA || digest_by_info(req->in, req->in_len) == NULL)
-		return -EINVAL;
-	n = wc_RsaSSL_Sign(req->in, req->in_len, out->out, IPC_SIGN_OUT_MAX, &pair->private_key.rsa,
-		&pair->rng);
-	if (n <= 0)
-		return -EIO;
-	out->out_len = (uint32_t)n;
-	n = wc_RsaSSL_Verify(out->out, out->out_len, plain, sizeof(plain), &pair->private_key.rsa);
-	return n == (int)req->in_len && memcmp(plain, req->in, req->in_len) == 0 ? 0 : -EIO;
-}
-
-static int mgf_of(enum wc_HashType type) {
-	switch (type) {
-	case WC_HASH_TYPE_SHA256:
-		return WC_MGF1SHA256;
-	case WC_HASH_TYPE_SHA384:
-		return WC_MGF1SHA384;
-	default:
-		return WC_MGF1SHA512;
-	}
-}
-
-static int pss_sign(
-	struct cert_pair *pair, const struct ipc_sign_req *req, struct ipc_signed *out) {
-	const struct digest *digest = digest_by_len(req->in_len);
-	uint8_t copy[IPC_SIGN_OUT_MAX], plain[IPC_SIGN_OUT_MAX];
-	int n;
-
-	if (pair->type != IPC_KEY_RSA || digest == NULL || req->hash != (uint32_t)digest->type)
-		return -EINVAL;
-	n = wc_RsaPSS_Sign(req->in, req->in_len, out->out, IPC_SIGN_OUT_MAX, digest->type,
-		mgf_of(digest->type), &pair->private_key.rsa, &pair->rng);
-	if (n <= 0)
-		return -EIO;
-	out->out_len = (uint32_t)n;
-	memcpy(copy, out->out, out->out_len);
-	n = wc_RsaPSS_VerifyCheck(copy, out->out_len, plain, sizeof(plain), req->in, req->in_len,
-		digest->type, mgf_of(digest->type), &pair->private_key.rsa);
-	return n > 0 ? 0 : -EIO;
-}
-
-int cert_pair_sign(struct cert_pair *pair, const struct ipc_sign_req *req, struct ipc_signed *out) {
-	int err = -EINVAL;
-
-	memset(out, 0, sizeof(*out));
-	if (req->in_len > IPC_SIGN_IN_MAX)
-		return -EINVAL;
-	switch (req->kind) {
-	case IPC_SIGN_ECDSA:
-		err = ecdsa_sign(pair, req, out);
-		break;
-	case IPC_SIGN_RSA_PKCS1:
-		err = pkcs1_sign(pair, req, out);
-		break;
-	case IPC_SIGN_RSA_PSS:
-		err = pss_sign(pair, req, out);
-		break;
-	}
-	if (err != 0)
-		explicit_bzero(out, sizeof(*out));
-	out->status = err;
-	return err;
 }

@@ -28,6 +28,6 @@ void cert_pair_describe(const struct cert_pair *pair, struct ipc_certs *msg);
 // 20 bytes: SHA-1 of the leaf's DER.
 const uint8_t *cert_pair_sha1(const struct cert_pair *pair);
 
-// Signs what an edge asks for; the request comes from the network side. 0 or -EINVAL (kind,
-// length or DigestInfo that TLS does not use, or not of this key's type), -EIO.
+// Signs the handshake of which an edge tells; the request comes from the network side. 0 or -EINVAL
+// (no handshake of a TLS server, or not one for this type of key), -EIO.
 int cert_pair_sign(struct cert_pair *pair, const struct ipc_sign_req *req, struct ipc_signed *out);

@@ -290,7 +290,8 @@ static int code_compare(void *handle, const char *code) {
 static const char *code_of(const struct otp_token *token, const char *text) {
 	size_t pin_len = strlen(token->pin_secret);
 
-	if (strlen(text) != pin_len + token->digits || !bytes_same(text, token->pin_secret, pin_len))
+	if (strlen(text) != pin_len + token->digits ||
+		!bytes_same(text, token->pin_secret, pin_len))
 		return NULL;
 	text += pin_len;
 	return strspn(text, "0123456789") == token->digits ? text : NULL;

@@ -363,7 +363,7 @@ void conn_admit(struct conn *conn, const struct abi_addr *remote, uint16_t port)
 		conn_close(conn, "too many of this source");
 		return;
 	}
-	conns->counters.accepted++;
+	conn->number = ++conns->counters.accepted;
 	conns->sources[conn->source]--;
 	conns->sources[source]++;
 	conn->source = source;

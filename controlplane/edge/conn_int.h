@@ -32,6 +32,7 @@ struct conn {
 	LIST_ENTRY(conn) link;
 	struct edge_conns *owner;
 	uint32_t slot;
+	uint64_t number; // of all that this process has accepted, from 1
 	int fd;
 	struct event *event, *timer;
 	short waiting; // EV_READ or EV_WRITE that the event is for, or 0: none is added

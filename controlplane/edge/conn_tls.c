@@ -58,21 +58,23 @@ static int io_send(WOLFSSL *ssl, char *data, int len, void *arg) {
 // --- signatures ---
 
 // Inside the coroutine, below wolfSSL_accept(): sleeps until auth has answered.
-static int sign_wait(struct tls_signer *signer, enum ipc_sign kind, uint32_t hash,
-	const uint8_t *in, uint32_t in_len, uint8_t *out, uint32_t *out_len) {
+static int sign_wait(struct tls_signer *signer, enum ipc_sign kind,
+	const struct tls_content *content, uint8_t *out, uint32_t *out_len) {
 	struct conn *conn = (struct conn *)((char *)signer - offsetof(struct conn, signer));
 	struct ipc_sign_req msg = {
+		.handshake = conn->number,
 		.generation = conn->cert->generation,
 		.index = conn->cert->index,
 		.kind = kind,
-		.hash = hash,
-		.in_len = in_len,
+		.content = content->content,
+		.hash = content->hash,
+		.in_len = content->in_len,
 	};
 	const struct ipc_signed *answer;
 
-	if (in_len > sizeof(msg.in) || coro_self() == NULL)
+	if (content->in_len > sizeof(msg.in) || coro_self() == NULL)
 		return NO_SIGNATURE;
-	memcpy(msg.in, in, in_len);
+	memcpy(msg.in, content->in, content->in_len);
 	if (conn_ask(conn, IPC_SIGN, &msg.hdr, sizeof(msg)) != 0)
 		return NO_SIGNATURE;
 	conn->signature = NULL;

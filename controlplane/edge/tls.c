@@ -3,8 +3,6 @@
 
 #include "tls.h"
 
-#include <wolfssl/wolfcrypt/hash.h>
-
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,15 +37,16 @@ struct edge_tls {
 
 // --- signature callbacks ---
 
-static int sign(void *arg, enum ipc_sign kind, uint32_t hash, const uint8_t *in, word32 in_len,
-	uint8_t *out, word32 *out_len) {
+static int sign(void *arg, enum ipc_sign kind, const uint8_t *in, word32 in_len, uint8_t *out,
+	word32 *out_len) {
 	struct tls_signer *signer = arg;
+	struct tls_content content;
 	uint32_t len = *out_len;
 	int err;
 
-	if (signer == NULL)
+	if (signer == NULL || tls_content_of(in, in_len, &content) != 0)
 		return -1;
-	err = signer->sign(signer, kind, hash, in, in_len, out, &len);
+	err = signer->sign(signer, kind, &content, out, &len);
 	*out_len = err == 0 ? len : 0;
 	return err;
 }
@@ -55,20 +54,19 @@ static int sign(void *arg, enum ipc_sign kind, uint32_t hash, const uint8_t *in,
 static int on_ecc_sign(WOLFSSL *ssl, const unsigned char *in, unsigned int in_len,
 	unsigned char *out, word32 *out_len, const unsigned char *key, unsigned int key_len,
 	void *arg) {
-	return sign(arg, IPC_SIGN_ECDSA, 0, in, in_len, out, out_len);
+	return sign(arg, IPC_SIGN_ECDSA, in, in_len, out, out_len);
 }
 
 static int on_rsa_sign(WOLFSSL *ssl, const unsigned char *in, unsigned int in_len,
 	unsigned char *out, word32 *out_len, const unsigned char *key, unsigned int key_len,
 	void *arg) {
-	return sign(arg, IPC_SIGN_RSA_PKCS1, 0, in, in_len, out, out_len);
+	return sign(arg, IPC_SIGN_RSA_PKCS1, in, in_len, out, out_len);
 }
 
-// wolfSSL names the hash by the sum of its object identifier.
 static int on_pss_sign(WOLFSSL *ssl, const unsigned char *in, unsigned int in_len,
 	unsigned char *out, unsigned int *out_len, int hash, int mgf, const unsigned char *key,
 	unsigned int key_len, void *arg) {
-	return sign(arg, IPC_SIGN_RSA_PSS, (uint32_t)wc_OidGetHash(hash), in, in_len, out, out_len);
+	return sign(arg, IPC_SIGN_RSA_PSS, in, in_len, out, out_len);
 }
 
 // wolfSSL checks RSA signatures against the key that is loaded; auth has checked them already.

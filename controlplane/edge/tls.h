@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "controlplane/ipc/msg.h"
+#include "tls_content.h"
 #include "tls_sent.h"
 #include "tls_ticket.h"
 #include "yang/config.h"
@@ -31,8 +32,8 @@ struct tls_cert {
 // How a connection gets its signatures. Set with tls_signer_set(); called inside wolfSSL_accept().
 // `out` holds *out_len bytes. 0, or a negative number, which fails the handshake.
 struct tls_signer {
-	int (*sign)(struct tls_signer *signer, enum ipc_sign kind, uint32_t hash, const uint8_t *in,
-		uint32_t in_len, uint8_t *out, uint32_t *out_len);
+	int (*sign)(struct tls_signer *signer, enum ipc_sign kind,
+		const struct tls_content *content, uint8_t *out, uint32_t *out_len);
 };
 
 // Traffic secrets of a TLS 1.3 connection, which wolfSSL does not give out later.

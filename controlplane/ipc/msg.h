@@ -23,7 +23,7 @@
 #define IPC_APP_ID_LEN 32u
 #define IPC_PSK_LEN 32u
 #define IPC_MASTER_LEN 48u
-#define IPC_SIGN_IN_MAX 512u
+#define IPC_SIGN_IN_MAX 192u
 #define IPC_SIGN_OUT_MAX 1024u
 #define IPC_CHAIN_MAX 24576u
 #define IPC_TRANSACTION_LEN 16u
@@ -75,7 +75,7 @@ enum ipc_type {
 	IPC_DRAINED, // session: there is no session any more
 	// edge and auth
 	IPC_CERTS = 64, // auth to edge: one certificate chain (index, of how many)
-	IPC_SIGN, // edge to auth: sign this TLS handshake hash
+	IPC_SIGN, // edge to auth: sign this handshake
 	IPC_SIGNED,
 	IPC_LOGIN, // edge to auth: username and password
 	IPC_LOGIN_RESULT, // auth to edge
@@ -216,19 +216,27 @@ enum ipc_key {
 };
 
 enum ipc_sign {
-	IPC_SIGN_ECDSA = 1, // in: the hash; out: DER signature
-	IPC_SIGN_RSA_PKCS1 = 2, // in: DER DigestInfo; out: signature
-	IPC_SIGN_RSA_PSS = 3, // in: the hash; hash: its wolfCrypt hash type
+	IPC_SIGN_ECDSA = 1, // out: DER signature
+	IPC_SIGN_RSA_PKCS1 = 2, // TLS 1.2 alone
+	IPC_SIGN_RSA_PSS = 3,
+};
+
+// What a handshake has to be signed of. Auth makes the signed bytes of it and hashes them, so that
+// nothing but a handshake of a TLS server can be signed.
+enum ipc_content {
+	IPC_CONTENT_TLS13 = 1, // in: the transcript's hash (RFC 8446, 4.4.3)
+	IPC_CONTENT_TLS12 = 2, // in: client's random, server's, ServerECDHParams (RFC 8422, 5.4)
 };
 
 struct ipc_sign_req {
 	struct ipc_hdr hdr;
+	uint64_t handshake; // the edge's number of it, from 1: one signature each
 	uint32_t generation;
 	uint32_t index;
 	uint32_t kind; // enum ipc_sign
-	uint32_t hash; // enum wc_HashType, PSS
+	uint32_t content; // enum ipc_content
+	uint32_t hash; // enum wc_HashType: SHA-256, 384 or 512
 	uint32_t in_len;
-	uint32_t reserved;
 	uint8_t in[IPC_SIGN_IN_MAX];
 };
 

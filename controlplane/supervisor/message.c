@@ -44,7 +44,7 @@ static int on_offender(struct proc *proc, const struct ipc_hdr *hdr) {
 	struct proc *accused = proc_find(proc->sup, (enum ipc_role)msg->role, msg->index);
 	if (accused == NULL || accused->role == proc->role)
 		return -EINVAL;
-	proc_kill(accused, msg->why);
+	proc_breach(accused, msg->why);
 	if (proc->role == IPC_EDGE)
 		proc_kill(proc, "accused a process that it depends on");
 	return 0;

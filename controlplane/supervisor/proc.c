@@ -51,6 +51,12 @@ void proc_kill(struct proc *proc, const char *why) {
 	kill(proc->pid, SIGKILL);
 }
 
+void proc_breach(struct proc *proc, const char *why) {
+	if (proc->pid != 0)
+		proc->breaches++;
+	proc_kill(proc, why);
+}
+
 // ---- what a child gets
 
 static void send_config(struct proc *proc) {
@@ -139,7 +145,7 @@ static void on_closed(struct ipc_chan *chan, const char *offence, void *arg) {
 	ipc_chan_free(chan);
 	proc->chan = NULL;
 	if (offence != NULL)
-		proc_kill(proc, offence);
+		proc_breach(proc, offence);
 	// It ended, or cannot be reached any more. At the start it is left its exit status, by which
 	// one that cannot start at all is known.
 	else if (!proc->sup->stopping && proc->pid != 0 && proc->sup->announced)
@@ -251,22 +257,26 @@ void procs_update(struct supervisor *sup) {
 
 // ---- end
 
+static bool is_sandbox_kill(int wait_status) {
+	return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS;
+}
+
 static void log_death(const struct proc *proc, int wait_status) {
-	char name[32];
-	const char *shown;
+	char name[32], how[32];
 	proc_describe(proc, name, sizeof(name));
-	shown = log_value(name);
-	if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS)
-		log_error("child_died", "child=%s pid=%d signal=SIGSYS text=%s", shown,
-			(int)proc->pid, "\"made a system call that its sandbox forbids\"");
-	else if (WIFSIGNALED(wait_status))
-		log_error("child_died", "child=%s pid=%d signal=SIG%s", shown, (int)proc->pid,
-			sigabbrev_np(WTERMSIG(wait_status)));
-	else if (WEXITSTATUS(wait_status) != 0 || !proc->sup->stopping)
-		log_error("child_died", "child=%s pid=%d exit=%d", shown, (int)proc->pid,
-			WEXITSTATUS(wait_status));
+	if (proc->sup->stopping && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+		log_debug("child_ended", "child=%s pid=%d", log_value(name), (int)proc->pid);
+		return;
+	}
+	if (WIFSIGNALED(wait_status))
+		snprintf(how, sizeof(how), "signal=SIG%s", sigabbrev_np(WTERMSIG(wait_status)));
 	else
-		log_debug("child_ended", "child=%s pid=%d", shown, (int)proc->pid);
+		snprintf(how, sizeof(how), "exit=%d", WEXITSTATUS(wait_status));
+	log_error("child_died", "child=%s pid=%d %s deaths=%u breaches=%u%s", log_value(name),
+		(int)proc->pid, how, proc->deaths, proc->breaches,
+		is_sandbox_kill(wait_status)
+			? " text=\"made a system call that its sandbox forbids\""
+			: "");
 }
 
 static uint32_t pause_ms(struct proc *proc) {
@@ -281,6 +291,8 @@ static uint32_t pause_ms(struct proc *proc) {
 
 static void on_death(struct proc *proc, int wait_status) {
 	struct supervisor *sup = proc->sup;
+	proc->deaths++;
+	proc->breaches += is_sandbox_kill(wait_status);
 	log_death(proc, wait_status);
 	proc->pid = 0;
 	proc->ready = false;

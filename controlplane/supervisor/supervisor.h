@@ -38,6 +38,8 @@ struct proc {
 	bool refused; // the current one: has the one of before
 	uint64_t started_ms; // CLOCK_MONOTONIC
 	unsigned quick_deaths; // in a row
+	unsigned deaths; // that nobody asked for
+	unsigned breaches; // of the sandbox or of the message table, among them
 	struct event *respawn;
 	struct attach attach;
 };
@@ -119,6 +121,7 @@ void procs_free(struct supervisor *sup);
 unsigned procs_running(const struct supervisor *sup);
 struct proc *proc_find(struct supervisor *sup, enum ipc_role role, unsigned index);
 void proc_kill(struct proc *proc, const char *why);
+void proc_breach(struct proc *proc, const char *why); // the same, for what none of ours does
 void proc_describe(const struct proc *proc, char *text, size_t len); // "edge 1"
 
 // spawn.c: forks and execs; *chan_fd is the supervisor's end. 0 or -errno.

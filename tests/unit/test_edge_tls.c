@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include "controlplane/auth/cert.h"
+#include "controlplane/auth/content.h"
 #include "controlplane/auth/ticket.h"
 #include "controlplane/edge/coro.h"
 #include "controlplane/edge/tls.h"
@@ -157,24 +158,101 @@ static void test_no_key_leaves(void **state) {
 	free(msg);
 }
 
-static void test_sign_refuses(void **state) {
-	struct ipc_sign_req req = {.kind = IPC_SIGN_ECDSA, .in_len = 31};
+static struct ipc_sign_req tls12_request(uint8_t group, uint8_t key_len) {
+	struct ipc_sign_req req = {.kind = IPC_SIGN_ECDSA,
+		.content = IPC_CONTENT_TLS12,
+		.hash = WC_HASH_TYPE_SHA256,
+		.in_len = 64 + 4 + key_len};
+
+	memset(req.in, 0x5a, 64);
+	memcpy(req.in + 64, (uint8_t[]){3, 0, group, key_len, 4}, 5);
+	return req;
+}
+
+static void refused(struct cert_pair *pair, const struct ipc_sign_req *req) {
+	static const uint8_t zero[IPC_SIGN_OUT_MAX];
 	struct ipc_signed out;
 
-	assert_int_equal(cert_pair_sign(ecc_pair, &req, &out), -EINVAL);
+	assert_int_equal(cert_pair_sign(pair, req, &out), -EINVAL);
+	assert_int_equal(out.out_len, 0);
+	assert_memory_equal(out.out, zero, sizeof(zero));
+}
+
+// Nothing but what a TLS server signs of a handshake.
+static void test_sign_refuses(void **state) {
+	static const uint8_t groups[][2] = {{23, 65}, {24, 97}, {29, 32}};
+	struct ipc_sign_req req, good;
+	struct ipc_signed out;
+
+	for (size_t i = 0; i < 3; i++) {
+		good = tls12_request(groups[i][0], groups[i][1]);
+		assert_int_equal(cert_pair_sign(ecc_pair, &good, &out), 0);
+		refused(rsa_pair, &good); // of another key's type
+		for (int by = -1; by <= 1; by += 2) {
+			req = good;
+			req.in_len += by;
+			refused(ecc_pair, &req);
+			req.in[67] += by; // the two agree, and no key of the group is so long
+			refused(ecc_pair, &req);
+		}
+		for (size_t at = 64; at < 68; at++) {
+			req = good;
+			req.in[at] ^= 0x80;
+			refused(ecc_pair, &req);
+		}
+		req = good;
+		req.in[68] = 2; // a compressed point: none of the groups is sent so
+		if (groups[i][0] != 29)
+			refused(ecc_pair, &req);
+	}
+	req = good;
+	req.in_len = 32; // a hash: what edges sent once
+	refused(ecc_pair, &req);
+	req.in_len = 0;
+	refused(ecc_pair, &req);
 	req.in_len = 4096;
-	assert_int_equal(cert_pair_sign(ecc_pair, &req, &out), -EINVAL);
+	refused(ecc_pair, &req);
+	req = good;
+	req.hash = WC_HASH_TYPE_SHA;
+	refused(ecc_pair, &req);
+	req = good;
+	req.content = 0;
+	refused(ecc_pair, &req);
+	req = good;
+	req.kind = 77;
+	refused(ecc_pair, &req);
+	refused(rsa_pair, &req);
+	req = good;
+	req.content = IPC_CONTENT_TLS13;
+	for (req.in_len = 0; req.in_len <= IPC_SIGN_IN_MAX + 1; req.in_len++)
+		if (req.in_len != 32 && req.in_len != 48)
+			refused(ecc_pair, &req);
 	req.in_len = 32;
 	assert_int_equal(cert_pair_sign(ecc_pair, &req, &out), 0);
-	assert_int_equal(cert_pair_sign(rsa_pair, &req, &out), -EINVAL);
-	req.kind = IPC_SIGN_RSA_PKCS1; // 51 bytes, but no DigestInfo
-	req.in_len = 51;
-	assert_int_equal(cert_pair_sign(rsa_pair, &req, &out), -EINVAL);
+	req.kind = IPC_SIGN_RSA_PKCS1; // in certificates alone, RFC 8446, 4.2.3
+	refused(rsa_pair, &req);
 	req.kind = IPC_SIGN_RSA_PSS;
-	req.in_len = 32;
-	assert_int_equal(cert_pair_sign(rsa_pair, &req, &out), -EINVAL); // hash not named
-	req.kind = 77;
-	assert_int_equal(cert_pair_sign(rsa_pair, &req, &out), -EINVAL);
+	assert_int_equal(cert_pair_sign(rsa_pair, &req, &out), 0);
+	req = good;
+	assert_false(content_admits_tls13(&req));
+	memcpy(req.in + 56, "DOWNGRD\1", 8);
+	assert_true(content_admits_tls13(&req));
+}
+
+// The signed bytes as RFC 8446, 4.4.3 shows them.
+static void test_content(void **state) {
+	struct ipc_sign_req req = {
+		.kind = IPC_SIGN_ECDSA, .content = IPC_CONTENT_TLS13, .in_len = 32};
+	static const char expected[] =
+		"                                                                "
+		"TLS 1.3, server CertificateVerify";
+	struct content content;
+
+	memset(req.in, 1, 32);
+	assert_int_equal(content_make(&req, &content), 0);
+	assert_int_equal(content.len, sizeof(expected) + 32);
+	assert_memory_equal(content.bytes, expected, sizeof(expected));
+	assert_memory_equal(content.bytes + sizeof(expected), req.in, 32);
 }
 
 // --- handshakes ---
@@ -219,12 +297,15 @@ static int client_send(WOLFSSL *ssl, char *data, int len, void *arg) {
 	return pipe_send(&((struct link *)arg)->to_server, data, len);
 }
 
-static int sign(struct tls_signer *signer, enum ipc_sign kind, uint32_t hash, const uint8_t *in,
-	uint32_t in_len, uint8_t *out, uint32_t *out_len) {
+static int sign(struct tls_signer *signer, enum ipc_sign kind, const struct tls_content *content,
+	uint8_t *out, uint32_t *out_len) {
 	struct link *l = (struct link *)((char *)signer - offsetof(struct link, signer));
 
-	l->asked = (struct ipc_sign_req){.kind = kind, .hash = hash, .in_len = in_len};
-	memcpy(l->asked.in, in, in_len);
+	l->asked = (struct ipc_sign_req){.kind = kind,
+		.content = content->content,
+		.hash = content->hash,
+		.in_len = content->in_len};
+	memcpy(l->asked.in, content->in, content->in_len);
 	coro_yield(coro_self());
 	if (l->answer.status != 0 || l->answer.out_len > *out_len)
 		return -1;
@@ -594,6 +675,7 @@ int main(void) {
 		cmocka_unit_test(test_pairs),
 		cmocka_unit_test(test_no_key_leaves),
 		cmocka_unit_test(test_sign_refuses),
+		cmocka_unit_test(test_content),
 		cmocka_unit_test(test_suites),
 		cmocka_unit_test(test_p384),
 		cmocka_unit_test(test_no_signature),
