@@ -28,6 +28,9 @@ const char *ipc_role_name(enum ipc_role role);
 // NULL: not allowed.
 const struct ipc_rule *ipc_rule_find(enum ipc_role from, enum ipc_role to, unsigned type);
 
+// Has either of them anything to say to the other?
+bool ipc_are_peers(enum ipc_role a, enum ipc_role b);
+
 // Holds a received message against the table. NULL and *rule when it is allowed; else what is
 // wrong with it, in words. `msg` must be aligned for struct ipc_hdr.
 const char *ipc_check(enum ipc_role from, enum ipc_role to, const void *msg, size_t len,

@@ -137,6 +137,15 @@ const struct ipc_rule *ipc_rule_find(enum ipc_role from, enum ipc_role to, unsig
 	return NULL;
 }
 
+bool ipc_are_peers(enum ipc_role a, enum ipc_role b) {
+	for (size_t i = 0; a != b && i < sizeof(rules) / sizeof(rules[0]); i++) {
+		const struct ipc_rule *rule = &rules[i];
+		if ((rule->from == a && rule->to == b) || (rule->from == b && rule->to == a))
+			return true;
+	}
+	return false;
+}
+
 const char *ipc_check(enum ipc_role from, enum ipc_role to, const void *msg, size_t len,
 	unsigned nb_fds, const struct ipc_rule **rule) {
 	const struct ipc_hdr *hdr = msg;

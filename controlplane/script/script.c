@@ -19,9 +19,9 @@
 #include "controlplane/ipc/addr.h"
 #include "controlplane/proc/child.h"
 #include "controlplane/proc/clock.h"
+#include "controlplane/proc/keeper.h"
 #include "controlplane/proc/log.h"
 #include "env.h"
-#include "keeper.h"
 
 #define WAITING_MAX 4096u
 #define DONE_MAX 4096u // disconnects that are remembered
@@ -274,17 +274,20 @@ static int watch(struct scripts *scripts, struct run *run) {
 
 static int start(struct scripts *scripts, struct run *run) {
 	const struct cfg *cfg = child_cfg(scripts->child);
-	const char *path = path_of(cfg, run->asked.event);
-	char **env = NULL;
+	struct keeper_job job = {
+		.path = path_of(cfg, run->asked.event),
+		.user = cfg->scripts.user,
+		.timeout_s = cfg->scripts.timeout,
+		.input_fd = -1,
+	};
 	int status;
 
-	if (path[0] == '\0')
+	if (job.path[0] == '\0')
 		return 0; // taken out of the configuration since
-	status = script_env_make(cfg, run->asked.event, &run->asked.facts, &env);
+	status = script_env_make(cfg, run->asked.event, &run->asked.facts, &job.env);
 	if (status == 0)
-		status = keeper_start(
-			&run->keeper, path, env, cfg->scripts.user, cfg->scripts.timeout);
-	script_env_free(env);
+		status = keeper_start(&run->keeper, &job);
+	script_env_free(job.env);
 	if (status < 0)
 		return status;
 	TAILQ_INSERT_TAIL(&scripts->running, run, link);

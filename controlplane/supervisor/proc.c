@@ -93,19 +93,6 @@ static void send_own_descriptors(struct proc *proc) {
 	}
 }
 
-// Processes that the table gives something to say to each other: two edges have nothing, and what
-// faces the network does not speak to what faces RADIUS servers.
-static bool are_peers(const struct proc *a, const struct proc *b) {
-	if (a->role == IPC_SCRIPT || b->role == IPC_SCRIPT)
-		return a->role == IPC_SESSION || b->role == IPC_SESSION;
-	if (a->role == IPC_OIDC || b->role == IPC_OIDC)
-		return a->role == IPC_AUTH || b->role == IPC_AUTH;
-	if ((a->role == IPC_EDGE && b->role == IPC_RADIUS) ||
-		(a->role == IPC_RADIUS && b->role == IPC_EDGE))
-		return false;
-	return a->role != b->role;
-}
-
 static void introduce(struct proc *a, struct proc *b) {
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
@@ -126,7 +113,7 @@ static void introduce_all(struct proc *proc, bool all) {
 	for (struct proc *other = sup->procs; other < sup->procs + sup->nb_procs; other++) {
 		if (other == proc && !all)
 			break;
-		if (other->chan != NULL && are_peers(proc, other))
+		if (other->chan != NULL && ipc_are_peers(proc->role, other->role))
 			introduce(proc, other);
 	}
 }

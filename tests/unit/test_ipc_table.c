@@ -222,6 +222,19 @@ static void test_str_ok(void **state) {
 	assert_false(ipc_str_ok("a\x7f", 3));
 }
 
+// Two edges have nothing to say to each other, nor what faces the network to what faces RADIUS
+// servers or runs programs.
+static void test_peers(void **state) {
+	assert_true(ipc_are_peers(E, A));
+	assert_true(ipc_are_peers(A, E));
+	assert_true(ipc_are_peers(R, N));
+	assert_true(ipc_are_peers(N, X));
+	assert_false(ipc_are_peers(E, E));
+	assert_false(ipc_are_peers(E, R));
+	assert_false(ipc_are_peers(X, E));
+	assert_false(ipc_are_peers(A, X));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_exactly),
@@ -229,6 +242,7 @@ int main(void) {
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_lengths),
 		cmocka_unit_test(test_str_ok),
+		cmocka_unit_test(test_peers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

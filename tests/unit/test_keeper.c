@@ -11,13 +11,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "controlplane/script/keeper.h"
+#include "controlplane/proc/keeper.h"
 
 static char path[] = "/tmp/penstock-keeper-XXXXXX";
 
@@ -30,11 +31,21 @@ static void script(const char *text, mode_t mode) {
 	assert_int_equal(chmod(path, mode), 0);
 }
 
+static int run(
+	struct keeper *keeper, const char *file, char **env, const char *user, uint32_t timeout_s) {
+	return keeper_start(keeper,
+		&(struct keeper_job){.path = file,
+			.env = env,
+			.user = user,
+			.timeout_s = timeout_s,
+			.input_fd = -1});
+}
+
 static int start(struct keeper *keeper, const char *text, uint32_t timeout_s) {
 	char *env[] = {(char *)(uintptr_t) "PATH=/usr/bin:/bin", (char *)(uintptr_t) "X=1", NULL};
 
 	script(text, 0700);
-	return keeper_start(keeper, path, env, NULL, timeout_s);
+	return run(keeper, path, env, NULL, timeout_s);
 }
 
 // The status, within 10 s; then the keeper's end when `end`.
@@ -148,13 +159,13 @@ static void test_refused(void **state) {
 	struct keeper keeper;
 
 	script("exit 0", 0777);
-	assert_int_equal(keeper_start(&keeper, path, env, NULL, 1), -EPERM);
-	assert_int_equal(keeper_start(&keeper, "/nowhere", env, NULL, 1), -ENOENT);
-	assert_int_equal(keeper_start(&keeper, "/tmp", env, NULL, 1), -EPERM);
+	assert_int_equal(run(&keeper, path, env, NULL, 1), -EPERM);
+	assert_int_equal(run(&keeper, "/nowhere", env, NULL, 1), -ENOENT);
+	assert_int_equal(run(&keeper, "/tmp", env, NULL, 1), -EPERM);
 	script("exit 0", 0700);
-	assert_int_equal(keeper_start(&keeper, path, env, "no-such-user", 1), -ESRCH);
+	assert_int_equal(run(&keeper, path, env, "no-such-user", 1), -ESRCH);
 	script("exit 0", 0600); // not executable
-	assert_int_equal(keeper_start(&keeper, path, env, NULL, 1), 0);
+	assert_int_equal(run(&keeper, path, env, NULL, 1), 0);
 	assert_int_equal(status_of(&keeper, true), 127);
 	done(&keeper);
 }
@@ -167,7 +178,7 @@ static void test_user(void **state) {
 	if (getuid() != 0)
 		skip();
 	script("id -un; id -Gn", 0755);
-	assert_int_equal(keeper_start(&keeper, path, env, "nobody", 10), 0);
+	assert_int_equal(run(&keeper, path, env, "nobody", 10), 0);
 	assert_int_equal(status_of(&keeper, true), 0);
 	output_of(&keeper, text, sizeof(text));
 	assert_string_equal(text, "nobody\nnogroup\n");
@@ -187,7 +198,7 @@ static void test_no_keeper(void **state) {
 	for (size_t i = 0; i < 2; i++) {
 		struct pollfd poll_fd = {.events = POLLIN};
 
-		assert_int_equal(keeper_start(&keeper, path, env, users[i], 60), 0);
+		assert_int_equal(run(&keeper, path, env, users[i], 60), 0);
 		poll_fd.fd = keeper.output_fd;
 		assert_int_equal(poll(&poll_fd, 1, 10000), 1);
 		assert_int_equal(read(keeper.output_fd, text, 6), 6);
@@ -210,9 +221,38 @@ static int teardown(void **state) {
 	return unlink(path);
 }
 
+// With arguments and an input of its own, which nobody else holds open.
+static void test_input(void **state) {
+	char *argv[] = {(char[]){"sh"}, (char[]){"-c"}, (char[]){"read x; echo $0 $x >&0; cat >&0"},
+		(char[]){"name"}, NULL};
+	char *env[] = {NULL};
+	struct keeper keeper;
+	char text[64] = "";
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(keeper_start(&keeper,
+				 &(struct keeper_job){.path = "/bin/sh",
+					 .argv = argv,
+					 .env = env,
+					 .timeout_s = 10,
+					 .input_fd = pair[0]}),
+		0);
+	close(pair[0]);
+	assert_int_equal(write(pair[1], "in\n", 3), 3);
+	assert_int_equal(read(pair[1], text, sizeof(text)), 8);
+	assert_string_equal(text, "name in\n");
+	shutdown(pair[1], SHUT_WR);
+	assert_int_equal(status_of(&keeper, true), 0);
+	assert_int_equal(read(pair[1], text, sizeof(text)), 0);
+	close(pair[1]);
+	done(&keeper);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_input),
 		cmocka_unit_test(test_timeout),
 		cmocka_unit_test(test_background),
 		cmocka_unit_test(test_orphan),

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// The process beside each running script, and the script's own start; called by script.c.
+// The process beside each running script or PAM conversation, and the start of that; called by
+// script.c and pam.c.
 //
-// The keeper is a fork of the script process that holds two pipes and nothing else. It is the
-// subreaper of the script: whatever the script starts, in its own session or not, becomes the
-// keeper's child when its parent ends. So when the time is over, or the script process has died,
-// the keeper kills until it has no child any more.
+// The keeper is a fork of its caller that holds two pipes and nothing else. It is the subreaper of
+// what it starts: whatever that starts, in its own session or not, becomes the keeper's child when
+// its parent ends. So when the time is over, or the caller has died, the keeper kills until it has
+// no child any more.
 #include "keeper.h"
 
 #include <errno.h>
@@ -59,9 +60,9 @@ static int become(const struct user *user) {
 
 // Standard error is the pipe already: what goes wrong is said there, and logged.
 __attribute__((noreturn)) static void script_exec(
-	const char *path, char **env, const struct user *user, pid_t keeper) {
+	const struct keeper_job *job, const struct user *user, pid_t keeper) {
 	const struct rlimit nofile = {NOFILE, NOFILE};
-	char *const argv[] = {(char *)(uintptr_t)path, NULL};
+	char *const plain[] = {(char *)(uintptr_t)job->path, NULL};
 
 	setsid();
 	umask(022);
@@ -70,8 +71,8 @@ __attribute__((noreturn)) static void script_exec(
 	if (setrlimit(RLIMIT_NOFILE, &nofile) == 0 && become(user) == 0 && chdir("/") == 0 &&
 		close_range(STATUS_FD, ~0u, 0) == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
 		getppid() == keeper)
-		execve(path, argv, env);
-	dprintf(STDERR_FILENO, "%s: %s\n", path, strerror(errno));
+		execve(job->path, job->argv != NULL ? job->argv : plain, job->env);
+	dprintf(STDERR_FILENO, "%s: %s\n", job->path, strerror(errno));
 	_exit(EXEC_FAILED);
 }
 
@@ -157,22 +158,34 @@ __attribute__((noreturn)) static void keep(pid_t script, uint64_t until_ms) {
 	_exit(EXIT_SUCCESS);
 }
 
-// Only stdin (null), stdout and stderr (the output) and the status pipe stay.
-static int descriptors(int status_fd, int output_fd) {
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+// Only stdin (null, or the job's), stdout and stderr (the output) and the status pipe stay.
+static int descriptors(int input_fd, int status_fd, int output_fd) {
+	int from = input_fd >= 0 ? input_fd : open("/dev/null", O_RDONLY | O_CLOEXEC);
 	// Out of the way of what they are about to be copied to.
+	int input = fcntl(from, F_DUPFD, STATUS_FD + 1);
 	int status = fcntl(status_fd, F_DUPFD, STATUS_FD + 1);
 	int output = fcntl(output_fd, F_DUPFD, STATUS_FD + 1);
 
-	if (null < 0 || status < 0 || output < 0 || dup2(null, STDIN_FILENO) < 0 ||
+	if (input < 0 || status < 0 || output < 0 || dup2(input, STDIN_FILENO) < 0 ||
 		dup2(output, STDOUT_FILENO) < 0 || dup2(output, STDERR_FILENO) < 0 ||
 		dup2(status, STATUS_FD) < 0 || close_range(STATUS_FD + 1, ~0u, 0) < 0)
 		return -errno;
 	return 0;
 }
 
-__attribute__((noreturn)) static void keeper_main(const char *path, char **env,
-	const struct user *user, uint32_t timeout_s, pid_t parent, int status_fd, int output_fd) {
+// Input and output end with what was started.
+static int descriptors_null(void) {
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC), status = 0;
+
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO && status == 0; fd++)
+		status = null < 0 || dup2(null, fd) < 0 ? -errno : 0;
+	if (null >= 0)
+		close(null);
+	return status;
+}
+
+__attribute__((noreturn)) static void keeper_main(const struct keeper_job *job,
+	const struct user *user, pid_t parent, int status_fd, int output_fd) {
 	pid_t script, keeper = getpid();
 	sigset_t set;
 
@@ -180,25 +193,25 @@ __attribute__((noreturn)) static void keeper_main(const char *path, char **env,
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	signal(SIGCHLD, SIG_DFL);
 	signal(SIGTERM, SIG_DFL);
-	prctl(PR_SET_NAME, "ps-script-run", 0, 0, 0);
+	prctl(PR_SET_NAME, "ps-keeper", 0, 0, 0);
 	setsid();
-	if (descriptors(status_fd, output_fd) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ||
-		prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
+	if (descriptors(job->input_fd, status_fd, output_fd) < 0 ||
+		prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 || prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 ||
+		getppid() != parent)
 		_exit(EXIT_FAILURE);
 	script = fork();
 	if (script == 0)
-		script_exec(path, env, user, keeper);
+		script_exec(job, user, keeper);
 	if (script < 0) {
 		report(-errno);
 		_exit(EXIT_FAILURE);
 	}
-	// The output ends with the script and what it started.
-	if (dup2(STDIN_FILENO, STDOUT_FILENO) < 0 || dup2(STDIN_FILENO, STDERR_FILENO) < 0)
+	if (descriptors_null() < 0)
 		kill(script, SIGKILL);
-	keep(script, clock_ms() + (uint64_t)timeout_s * 1000);
+	keep(script, clock_ms() + (uint64_t)job->timeout_s * 1000);
 }
 
-// ---- the script process
+// ---- the caller
 
 static int user_find(const char *name, struct user *user) {
 	const struct passwd *entry;
@@ -228,15 +241,14 @@ static int file_check(const char *path, const struct user *user) {
 	return 0;
 }
 
-int keeper_start(
-	struct keeper *keeper, const char *path, char **env, const char *user, uint32_t timeout_s) {
+int keeper_start(struct keeper *keeper, const struct keeper_job *job) {
 	int status_pipe[2], output_pipe[2], status;
 	pid_t self = getpid();
 	struct user as;
 
-	status = user_find(user, &as);
-	if (status == 0)
-		status = file_check(path, &as);
+	status = user_find(job->user, &as);
+	if (status == 0 && job->argv == NULL)
+		status = file_check(job->path, &as);
 	if (status < 0)
 		return status;
 	if (pipe2(status_pipe, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -247,7 +259,7 @@ int keeper_start(
 	}
 	keeper->pid = fork();
 	if (keeper->pid == 0)
-		keeper_main(path, env, &as, timeout_s, self, status_pipe[1], output_pipe[1]);
+		keeper_main(job, &as, self, status_pipe[1], output_pipe[1]);
 	if (keeper->pid < 0) {
 		status = -errno;
 		goto no_fork;
