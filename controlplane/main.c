@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "controlplane/pam/pam.h"
 #include "controlplane/proc/child.h"
 #include "supervisor/supervisor.h"
 
@@ -56,8 +57,19 @@ static int check_config(const char *path) {
 
 static int run_role(const char *name, unsigned index) {
 	static const struct child_role *const roles[] = {
-		&auth_role, &edge_role, &session_role, &radius_role, &script_role, &oidc_role};
+		&auth_role,
+		&edge_role,
+		&session_role,
+		&radius_role,
+		&script_role,
+		&pam_role,
+		&oidc_role,
+	};
 	char title[16];
+	if (strcmp(name, PAM_LOGIN_ROLE) == 0) {
+		prctl(PR_SET_NAME, "ps-pam-login", 0, 0, 0);
+		return pam_login_main();
+	}
 	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++) {
 		if (strcmp(roles[i]->name, name) != 0)
 			continue;

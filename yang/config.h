@@ -196,6 +196,13 @@ struct cfg_otp {
 	char *file; // as mod_authn_otp's UsersFile; empty: none
 };
 
+struct cfg_pam {
+	char *service; // name of its file in /etc/pam.d
+	uint32_t gid_min; // groups below are not the session's
+	uint32_t step_timeout; // from an answer to the next question or the result
+	uint32_t concurrency; // conversations at once
+};
+
 // Points of an address and bans.
 struct cfg_brute_force {
 	uint32_t max_score; // 0: no bans
@@ -216,6 +223,7 @@ struct cfg_auth {
 	struct cfg_alternative *alternatives; // at least one: the password file when none is set
 	size_t nb_alternatives;
 	struct cfg_otp otp;
+	struct cfg_pam pam;
 	bool select_group; // the form shows the selectable groups
 	char *default_group; // empty: none
 	bool group_by_url; // https://host/GROUP
@@ -406,6 +414,10 @@ const struct cfg_user *cfg_user_find(const struct cfg *cfg, const char *name);
 // How users of the virtual host (NULL: of none) may log in: *n alternatives, at least one.
 const struct cfg_alternative *cfg_alternatives(
 	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n);
+
+bool cfg_has_factor(const struct cfg_alternative *alternative, enum cfg_factor factor);
+// Has any method of any virtual host this factor?
+bool cfg_uses_factor(const struct cfg *cfg, enum cfg_factor factor);
 
 // Number of addresses that can be leased in a prefix (network, broadcast and gateway left out
 // for v4; for v6 interface identifiers, or client prefixes, from 1 up; at most 2^20).

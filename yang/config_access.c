@@ -11,7 +11,7 @@
 static void alternative_build(
 	struct build *build, const struct lyd_node *node, struct cfg_alternative *alternative) {
 	static const char *const factors[] = {
-		"", "password-file", "radius", "otp", "", "", "", "oidc", NULL};
+		"", "password-file", "radius", "otp", "pam", "", "", "oidc", NULL};
 	alternative->name = build_string(build, node, "name");
 	node = tree_child(node, "factor");
 	for (; node != NULL && alternative->nb_factors < CFG_FACTORS_MAX; node = tree_next(node)) {
@@ -64,9 +64,17 @@ static void brute_force_build(
 	build_prefixes(build, node, "exempt", &bf->exempt, &bf->nb_exempt);
 }
 
+static void pam_build(struct build *build, const struct lyd_node *node, struct cfg_pam *pam) {
+	pam->service = build_string(build, node, "service");
+	pam->gid_min = tree_number(node, "gid-min");
+	pam->step_timeout = tree_number(node, "step-timeout");
+	pam->concurrency = tree_number(node, "concurrency");
+}
+
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
 	auth->password_file = build_string(build, node, "password-file");
 	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
+	pam_build(build, tree_child(node, "pam"), &auth->pam);
 	auth->select_group = tree_bool(tree_child(node, "group"), "select");
 	auth->group_by_url = tree_bool(tree_child(node, "group"), "select-by-url");
 	auth->default_group = build_string(build, tree_child(node, "group"), "default-group");
@@ -287,6 +295,7 @@ void build_access(struct build *build, const struct lyd_node *top, struct cfg *c
 void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.password_file);
 	free(cfg->auth.otp.file);
+	free(cfg->auth.pam.service);
 	free(cfg->auth.default_group);
 	free(cfg->auth.brute_force.exempt);
 	free(cfg->auth.camouflage.secret);

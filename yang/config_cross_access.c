@@ -8,37 +8,14 @@
 
 #define TOP "/penstock:penstock"
 
-static bool has_factor(const struct cfg_alternative *alternative, enum cfg_factor factor) {
-	for (size_t i = 0; i < alternative->nb_factors; i++) {
-		if (alternative->factors[i] == factor)
-			return true;
-	}
-	return false;
-}
-
-static bool any_has(const struct cfg_alternative *list, size_t n, enum cfg_factor factor) {
-	for (size_t i = 0; i < n; i++) {
-		if (has_factor(&list[i], factor))
-			return true;
-	}
-	return false;
-}
-
-static bool uses_factor(const struct cfg *cfg, enum cfg_factor factor) {
-	bool used = any_has(cfg->auth.alternatives, cfg->auth.nb_alternatives, factor);
-	for (size_t i = 0; i < cfg->nb_vhosts && !used; i++)
-		used = any_has(cfg->vhosts[i].alternatives, cfg->vhosts[i].nb_alternatives, factor);
-	return used;
-}
-
 // ---- methods
 
 // A login's first form has one password.
 static void check_passwords(
 	struct errors *errors, const struct cfg_alternative *list, size_t n, const char *path) {
 	for (size_t i = 0; i < n; i++) {
-		if (has_factor(&list[i], CFG_FACTOR_PASSWORD_FILE) &&
-			has_factor(&list[i], CFG_FACTOR_RADIUS))
+		if (cfg_has_factor(&list[i], CFG_FACTOR_PASSWORD_FILE) &&
+			cfg_has_factor(&list[i], CFG_FACTOR_RADIUS))
 			errors_add(errors,
 				"%s/method[name='%s']/factor: two passwords: password-file and "
 				"radius, expected one of them, or a method for each",
@@ -50,7 +27,8 @@ static void check_passwords(
 static void check_tokens(
 	struct errors *errors, const struct cfg_alternative *list, size_t n, const char *path) {
 	for (size_t i = 0; i < n; i++) {
-		if (has_factor(&list[i], CFG_FACTOR_OIDC) && list[i].factors[0] != CFG_FACTOR_OIDC)
+		if (cfg_has_factor(&list[i], CFG_FACTOR_OIDC) &&
+			list[i].factors[0] != CFG_FACTOR_OIDC)
 			errors_add(errors,
 				"%s/method[name='%s']/factor: oidc behind another factor, expected "
 				"it to be the first",
@@ -73,20 +51,20 @@ static void check_alternatives(struct errors *errors, const struct cfg *cfg) {
 
 static void check_methods(struct errors *errors, const struct cfg *cfg) {
 	check_alternatives(errors, cfg);
-	if (uses_factor(cfg, CFG_FACTOR_PASSWORD_FILE) && cfg->auth.password_file[0] == '\0')
+	if (cfg_uses_factor(cfg, CFG_FACTOR_PASSWORD_FILE) && cfg->auth.password_file[0] == '\0')
 		errors_add(errors,
 			TOP "/authentication/password-file: missing: no value, expected the path "
 			    "of the file with the users, as a method has the factor "
 			    "password-file");
-	if (uses_factor(cfg, CFG_FACTOR_OTP) && cfg->auth.otp.file[0] == '\0')
+	if (cfg_uses_factor(cfg, CFG_FACTOR_OTP) && cfg->auth.otp.file[0] == '\0')
 		errors_add(errors,
 			TOP "/authentication/otp/users-file: missing: no value, expected the path "
 			    "of the file with the tokens, as a method has the factor otp");
-	if (uses_factor(cfg, CFG_FACTOR_OIDC) && cfg->oidc.issuer[0] == '\0')
+	if (cfg_uses_factor(cfg, CFG_FACTOR_OIDC) && cfg->oidc.issuer[0] == '\0')
 		errors_add(errors,
 			TOP "/oidc/issuer: missing: no value, expected the URL of who signs the "
 			    "tokens, as a method has the factor oidc");
-	if (uses_factor(cfg, CFG_FACTOR_RADIUS) && cfg->radius.nb_servers == 0)
+	if (cfg_uses_factor(cfg, CFG_FACTOR_RADIUS) && cfg->radius.nb_servers == 0)
 		errors_add(errors,
 			TOP "/radius/server: missing: no entry, expected at least one, as a "
 			    "method has the factor radius");

@@ -46,6 +46,29 @@ const struct cfg_user *cfg_user_find(const struct cfg *cfg, const char *name) {
 	return bsearch(name, cfg->users, cfg->nb_users, sizeof(*cfg->users), name_compare);
 }
 
+bool cfg_has_factor(const struct cfg_alternative *alternative, enum cfg_factor factor) {
+	for (size_t i = 0; i < alternative->nb_factors; i++) {
+		if (alternative->factors[i] == factor)
+			return true;
+	}
+	return false;
+}
+
+static bool any_has(const struct cfg_alternative *list, size_t n, enum cfg_factor factor) {
+	for (size_t i = 0; i < n; i++) {
+		if (cfg_has_factor(&list[i], factor))
+			return true;
+	}
+	return false;
+}
+
+bool cfg_uses_factor(const struct cfg *cfg, enum cfg_factor factor) {
+	bool used = any_has(cfg->auth.alternatives, cfg->auth.nb_alternatives, factor);
+	for (size_t i = 0; i < cfg->nb_vhosts && !used; i++)
+		used = any_has(cfg->vhosts[i].alternatives, cfg->vhosts[i].nb_alternatives, factor);
+	return used;
+}
+
 const struct cfg_alternative *cfg_alternatives(
 	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n) {
 	if (vhost != NULL && vhost->nb_alternatives > 0) {

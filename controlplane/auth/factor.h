@@ -22,6 +22,8 @@ struct factor_outcome {
 	enum factor_result result;
 	const char *message; // NULL: none
 	const char *label; // FACTOR_ASK: of the field; NULL: "Password:"
+	bool echo; // FACTOR_ASK: what is typed may be seen
+	const char *said; // FACTOR_FAILED: shown to the user with the form that follows, or NULL
 	const char *groups; // FACTOR_PASSED: comma separated, or NULL
 	const struct ipc_user_settings *settings; // FACTOR_PASSED, or NULL
 	const struct ipc_acct_facts *accounting; // FACTOR_PASSED: Class, or NULL
@@ -88,4 +90,6 @@ struct child *login_child(const struct login *login);
 // factors.c
 extern const struct factor *const factors[]; // NULL-terminated
 const struct factor *factor_find(enum cfg_factor id);
-extern const struct factor factor_password, factor_radius, factor_otp, factor_oidc;
+extern const struct factor factor_password, factor_otp, factor_radius;
+extern const struct factor factor_pam;
+extern const struct factor factor_oidc;

@@ -4,7 +4,13 @@
 #include "factor.h"
 
 const struct factor *const factors[] = {
-	&factor_password, &factor_otp, &factor_radius, &factor_oidc, NULL};
+	&factor_password,
+	&factor_otp,
+	&factor_radius,
+	&factor_pam,
+	&factor_oidc,
+	NULL,
+};
 
 const struct factor *factor_find(enum cfg_factor id) {
 	for (size_t i = 0; factors[i] != NULL; i++) {

@@ -161,11 +161,6 @@ static unsigned seconds_left(const struct login *login) {
 
 // Too many first steps passed by one user from one address: the oldest goes. That of others is
 // out of reach, whoever knows the password.
-// Of one client: the address, or for IPv6 its /64, all of which one client has.
-static bool same_client(const struct abi_addr *a, const struct abi_addr *b) {
-	return memcmp(a->bytes, b->bytes, abi_addr_is4(a) ? 16 : 8) == 0;
-}
-
 static void parked_of_user_limit(struct login *login) {
 	struct login *other, *oldest = NULL;
 	unsigned count = 0;
@@ -173,7 +168,7 @@ static void parked_of_user_limit(struct login *login) {
 	TAILQ_FOREACH(other, &login->owner->parked, link) {
 		// cppcheck-suppress uninitvar ; TAILQ_FOREACH sets it
 		if (!other->at.committed ||
-			!same_client(&other->asked.remote, &login->asked.remote) ||
+			!addr_same_client(&other->asked.remote, &login->asked.remote) ||
 			strcmp(other->asked.username, login->asked.username) != 0)
 			continue;
 		if (oldest == NULL)
@@ -216,6 +211,7 @@ void login_park(struct login *login, enum ipc_form form, const char *message, co
 	}
 	memcpy(msg.transaction, login->transaction, sizeof(msg.transaction));
 	token_take(login, &msg);
+	msg.echo = form == IPC_FORM_ANSWER && login->at.echo;
 	msg.round = login->at.round > 0 ? login->at.round - 1 : 0;
 	text_set(msg.message, sizeof(msg.message), message);
 	text_set(msg.label, sizeof(msg.label), label != NULL ? label : "Password:");

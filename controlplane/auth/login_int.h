@@ -38,6 +38,8 @@ struct login_attempt {
 	char error[IPC_REASON_LEN]; // its message
 	const char *error_why; // for the log; a literal, or NULL
 	const char *why; // of the last failure; a literal
+	char said[IPC_MESSAGE_LEN]; // of it, to the user
+	bool echo; // of the further form at hand
 	char groups[IPC_GROUPS_LEN];
 	struct ipc_user_settings settings;
 	struct ipc_acct_facts facts; // without `authentic`, which follows from `passed`

@@ -39,10 +39,20 @@ static uint32_t bit(enum cfg_factor id) {
 
 // --- an attempt came to nothing ---
 
+// What went wrong, for the user, before what is asked for: IPC_MESSAGE_LEN bytes.
+static void failed_text(struct login *login, char *text, const char *what) {
+	char *said = login->at.said;
+
+	// What does not fit is cut off, and the question is what may not be.
+	snprintf(text, IPC_MESSAGE_LEN, FAILED "%.*s%s%s", (int)(IPC_MESSAGE_LEN / 2), said,
+		said[0] != '\0' ? " " : "", what);
+	said[0] = '\0';
+}
+
 static void form_first(struct login *login) {
 	char message[IPC_MESSAGE_LEN];
 
-	snprintf(message, sizeof(message), FAILED LOGIN_ASK);
+	failed_text(login, message, LOGIN_ASK);
 	login_park(login, IPC_FORM_FIRST, message, NULL);
 }
 
@@ -121,12 +131,12 @@ static void factor_step(struct login *login, const char *password) {
 	factor->step(login, &input, &login->at.state);
 }
 
-static void ask(struct login *login, const char *message, const char *label) {
+static void ask(struct login *login, const char *message, const char *label, bool echo) {
 	char text[IPC_MESSAGE_LEN];
 
 	// A wrong answer brings the same form: say why it is there again.
 	if (login->at.committed && login->at.round <= 1 && login->at.why != NULL) {
-		snprintf(text, sizeof(text), FAILED "%s", message);
+		failed_text(login, text, message);
 		message = text;
 	}
 	if (login->rounds++ >= LOGIN_ROUNDS_MAX) {
@@ -135,6 +145,7 @@ static void ask(struct login *login, const char *message, const char *label) {
 	}
 	login->at.committed = true;
 	login->at.why = NULL;
+	login->at.echo = echo;
 	login_park(login, IPC_FORM_ANSWER, message, label);
 }
 
@@ -161,7 +172,7 @@ static void factor_begin(struct login *login) {
 	} else if (at->place == 0) {
 		factor_step(login, login->asked.password);
 	} else if (factor->wants_password) {
-		ask(login, "Please enter your password.", NULL);
+		ask(login, "Please enter your password.", NULL, false);
 	} else {
 		factor_step(login, NULL);
 	}
@@ -262,6 +273,9 @@ static void outcome_copy(struct login_attempt *at, const struct factor_outcome *
 	if (outcome->result == FACTOR_PASSED && outcome->accounting != NULL)
 		at->facts = *outcome->accounting;
 	if (outcome->result == FACTOR_FAILED)
+		snprintf(at->said, sizeof(at->said), "%s",
+			outcome->said != NULL ? outcome->said : "");
+	if (outcome->result == FACTOR_FAILED)
 		at->why = outcome->why != NULL ? outcome->why : "wrong password";
 	if (outcome->result == FACTOR_ERROR) {
 		at->error_why = outcome->why;
@@ -280,7 +294,7 @@ void factor_done(struct login *login, const struct factor_outcome *outcome) {
 	}
 	if (result == FACTOR_ASK) {
 		ask(login, outcome->message != NULL ? outcome->message : "",
-			outcome->label != NULL ? outcome->label : "Password:");
+			outcome->label != NULL ? outcome->label : "Password:", outcome->echo);
 		return;
 	}
 	if (result == FACTOR_PASSED && outcome->user != NULL && !user_take(login, outcome->user))

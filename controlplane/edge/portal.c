@@ -154,17 +154,18 @@ static const char *banner_of(const struct portal_env *env) {
 	return env->cfg->network.pre_login_banner;
 }
 
-// The first form, or with a label a further one.
+// The first form, or a further one.
 static void form_send(struct portal *portal, const struct portal_env *env, const char *message,
-	const char *label, unsigned round, struct buf *out) {
+	const struct ipc_login_result *further, struct buf *out) {
 	char action_secret[1 + 3 * IPC_GROUP_LEN + 1 + CAMOUFLAGE_SECRET_LEN] = "/auth";
 	struct xmlauth_text text = {
 		.banner = banner_of(env),
 		.message = message,
 		.bare = portal->bare,
 		.action = action_secret,
-		.label = label,
-		.round = round,
+		.label = further != NULL ? further->label : NULL,
+		.round = further != NULL ? further->round : 0,
+		.echo = further != NULL && further->echo != 0,
 	};
 	struct buf body = {0};
 
@@ -207,7 +208,7 @@ static void first_send(
 	if (portal->wants_challenge)
 		challenge_send(portal, env, NULL, 0, out);
 	else
-		form_send(portal, env, message, NULL, 0, out);
+		form_send(portal, env, message, NULL, out);
 }
 
 // For load balancers: may new clients come here?
@@ -589,7 +590,7 @@ void portal_login_result(struct portal *portal, const struct portal_env *env,
 		else if (result->form == IPC_FORM_TOKEN)
 			challenge_send(portal, env, result->token, result->token_len, out);
 		else
-			form_send(portal, env, result->message, result->label, result->round, out);
+			form_send(portal, env, result->message, result, out);
 		break;
 	case IPC_LOGIN_DENIED:
 		portal_refuse(portal, env, 401, out);

@@ -280,7 +280,8 @@ static void inputs(xmlTextWriter *writer, const struct xmlauth_text *text) {
 		snprintf(name, sizeof(name),
 			text->round > 0 ? "secondary_password%u" : "secondary_password",
 			text->round + 1);
-		input(writer, "password", name, utf8_text(label, sizeof(label), text->label));
+		input(writer, text->echo ? "text" : "password", name,
+			utf8_text(label, sizeof(label), text->label));
 		return;
 	}
 	input(writer, "text", "username", "Username:");

@@ -24,6 +24,7 @@ struct xmlauth_text {
 	const char *action; // where it is posted to
 	const char *label; // of the one field of a further form; NULL: username and password
 	unsigned round; // how many questions there were before
+	bool echo; // what is typed may be seen
 	const struct cfg_group *groups; // to choose from: the selectable ones, and the chosen one
 	size_t nb_groups;
 	const char *group; // chosen; NULL or empty: none

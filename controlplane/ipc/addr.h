@@ -21,6 +21,11 @@ static inline const char *addr_text(const struct abi_addr *addr, char *text) {
 	return inet_ntop(AF_INET6, addr->bytes, text, ADDR_TEXT_LEN);
 }
 
+// Of one client: the address, or for IPv6 its /64, all of which one client has.
+static inline bool addr_same_client(const struct abi_addr *a, const struct abi_addr *b) {
+	return memcmp(a->bytes, b->bytes, abi_addr_is4(a) ? 16 : 8) == 0;
+}
+
 static inline bool addr_in(const struct abi_addr *addr, const struct cfg_prefix *prefix) {
 	bool is4 = abi_addr_is4(addr);
 	const uint8_t *bytes = is4 ? addr->bytes + 12 : addr->bytes;

@@ -47,6 +47,7 @@ enum ipc_role {
 	IPC_SESSION = 3,
 	IPC_RADIUS = 4,
 	IPC_SCRIPT = 5,
+	IPC_PAM = 6,
 	IPC_OIDC = 8,
 	IPC_ROLE_MAX,
 };
@@ -111,6 +112,10 @@ enum ipc_type {
 	IPC_WRONG_PASSWORD = 240, // auth to session
 	IPC_CONTACTS, // edge to session: connections that came to nothing
 	IPC_BANS, // session to edge: begun and lifted; edge to a new session: what it knows
+	// auth and pam; hdr.req names the conversation
+	IPC_PAM_ASK = 272, // auth to pam: begin one, or the answer to its question
+	IPC_PAM_CANCEL, // auth to pam: end it
+	IPC_PAM_ANSWER, // pam to auth: a question, or the result
 	// auth and oidc
 	IPC_OIDC_ASK = 288, // auth to oidc: a bearer token
 	IPC_OIDC_ANSWER,
@@ -357,6 +362,8 @@ struct ipc_login_result {
 	uint32_t form; // IPC_LOGIN_FORM: enum ipc_form
 	uint32_t round; // IPC_FORM_ANSWER: questions of this factor before
 	uint32_t token_len; // 0: none
+	uint32_t echo; // IPC_FORM_ANSWER: what is typed may be seen
+	uint32_t reserved;
 	uint8_t cookie[IPC_COOKIE_LEN]; // IPC_LOGIN_OK
 	uint8_t transaction[IPC_TRANSACTION_LEN]; // IPC_LOGIN_FORM; all zero: none is open
 	char reason[IPC_REASON_LEN]; // IPC_LOGIN_ERROR: for X-Reason
@@ -422,6 +429,34 @@ struct ipc_oidc_answer {
 	uint32_t reserved;
 	char username[IPC_USER_LEN]; // IPC_OIDC_ACCEPTED
 	char groups[IPC_GROUPS_LEN]; // comma separated
+};
+
+// A username: a new conversation; none: the answer to its question.
+struct ipc_pam_ask {
+	struct ipc_hdr hdr;
+	struct abi_addr remote;
+	uint32_t has_password; // 0: the modules are to ask for it
+	uint32_t reserved;
+	char username[IPC_USER_LEN];
+	char password[IPC_PASSWORD_LEN];
+};
+
+enum ipc_pam_status {
+	IPC_PAM_PASSED = 0, // user and groups are set
+	IPC_PAM_FAILED = 1,
+	IPC_PAM_QUESTION = 2, // message, label and echo are set
+	IPC_PAM_UNDECIDED = 3, // no module could say, or none could be asked
+};
+
+struct ipc_pam_answer {
+	struct ipc_hdr hdr;
+	uint32_t status; // enum ipc_pam_status
+	uint32_t echo; // the answer may be seen
+	char message[IPC_MESSAGE_LEN]; // IPC_PAM_FAILED: what the modules said, or empty
+	char label[IPC_LABEL_LEN];
+	char user[IPC_USER_LEN]; // PAM_USER
+	char groups[IPC_GROUPS_LEN]; // comma separated
+	char why[IPC_REASON_LEN]; // for the log
 };
 
 struct ipc_wrong_password {

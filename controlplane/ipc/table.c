@@ -11,6 +11,7 @@
 #define RADIUS IPC_RADIUS
 #define SCRIPT IPC_SCRIPT
 #define OIDC IPC_OIDC
+#define PAM IPC_PAM
 
 // Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
 #define DATAPLANE_EDGE_FDS 5
@@ -22,7 +23,8 @@
 // What each child has to do with the supervisor, whatever its role.
 #define CHILDREN(row, ...) \
 	row(AUTH, __VA_ARGS__), row(EDGE, __VA_ARGS__), row(SESSION, __VA_ARGS__), \
-		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__), row(OIDC, __VA_ARGS__)
+		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__), row(PAM, __VA_ARGS__), \
+		row(OIDC, __VA_ARGS__)
 #define TO_CHILD(child, type, body, fds) ROW(SUP, child, type, body, fds, fds)
 #define FROM_CHILD(child, type, body) ROW(child, SUP, type, body, 0, 0)
 #define TO_CHILDREN(type, body, fds) CHILDREN(TO_CHILD, type, body, fds)
@@ -95,6 +97,11 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, OIDC, IPC_OIDC_ASK, ipc_oidc_ask, 0, 0),
 	ROW(OIDC, AUTH, IPC_OIDC_ANSWER, ipc_oidc_answer, 0, 0),
 
+	// Modules of others run where nothing else is.
+	ROW(AUTH, PAM, IPC_PAM_ASK, ipc_pam_ask, 0, 0),
+	ROW(AUTH, PAM, IPC_PAM_CANCEL, ipc_empty, 0, 0),
+	ROW(PAM, AUTH, IPC_PAM_ANSWER, ipc_pam_answer, 0, 0),
+
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),
 	ROW(EDGE, SESSION, IPC_STREAM_UP, ipc_stream_up, 1, 1),
@@ -124,6 +131,7 @@ const char *ipc_role_name(enum ipc_role role) {
 		[RADIUS] = "radius",
 		[SCRIPT] = "script",
 		[OIDC] = "oidc",
+		[PAM] = "pam",
 	};
 	return (unsigned)role < IPC_ROLE_MAX && names[role] != NULL ? names[role] : "unknown";
 }

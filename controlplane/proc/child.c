@@ -404,6 +404,8 @@ static uint32_t nofile_limit(const struct child *child) {
 		return NOFILE_BASE + 2 * child->cfg->connections_per_edge;
 	if (child->role->role == IPC_SCRIPT) // two pipes a run
 		return NOFILE_BASE + 4 * child->cfg->scripts.concurrency;
+	if (child->role->role == IPC_PAM) // its socket, two pipes
+		return NOFILE_BASE + 6 * child->cfg->auth.pam.concurrency;
 	return NOFILE_BASE;
 }
 

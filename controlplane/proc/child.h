@@ -75,3 +75,4 @@ extern const struct child_role session_role;
 extern const struct child_role script_role;
 extern const struct child_role radius_role;
 extern const struct child_role oidc_role;
+extern const struct child_role pam_role;

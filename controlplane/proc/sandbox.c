@@ -143,7 +143,7 @@ static int become(uint32_t uid, uint32_t gid) {
 	return 0;
 }
 
-// ---- the script process
+// ---- the script and the PAM process
 
 // What scripts may do as root. They change what they are made to change, so files, network and user
 // of the script process are the machine's; what it may not do, they may not either.
@@ -160,12 +160,29 @@ static const cap_value_t script_caps[] = {
 };
 #define SCRIPT_CAPS (sizeof(script_caps) / sizeof(script_caps[0]))
 
-static int drop_for_scripts(uint32_t nofile) {
+// What PAM modules do as root, as they expect of a service like login(1).
+static const cap_value_t pam_caps[] = {
+	CAP_DAC_READ_SEARCH, // /etc/shadow, keys in users' homes
+	CAP_DAC_OVERRIDE, // counters of failures, which belong to the users (pam_faillock)
+	CAP_CHOWN, // which are made anew
+	CAP_SETUID, // modules that look into a home do it as its owner; their helpers
+	CAP_SETGID,
+	CAP_AUDIT_WRITE, // libpam tells the audit system, and takes a no for a broken system
+	CAP_KILL, // the end of what they started as another user
+};
+#define PAM_CAPS (sizeof(pam_caps) / sizeof(pam_caps[0]))
+
+// Do they keep the machine's files, network and user?
+static bool runs_others_programs(enum ipc_role role) {
+	return role == IPC_SCRIPT || role == IPC_PAM;
+}
+
+static int drop_but(const cap_value_t *caps, size_t nb, uint32_t nofile) {
 	int status = set_limit(RLIMIT_CORE, 0);
 	if (status == 0)
 		status = set_limit(RLIMIT_NOFILE, nofile);
 	if (status == 0)
-		status = caps_keep(script_caps, SCRIPT_CAPS);
+		status = caps_keep(caps, nb);
 	if (status == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		status = -errno;
 	return status;
@@ -174,7 +191,9 @@ static int drop_for_scripts(uint32_t nofile) {
 int sandbox_drop(enum ipc_role role, int root_dir, uint32_t nofile) {
 	uint32_t uid, gid;
 	if (role == IPC_SCRIPT)
-		return drop_for_scripts(nofile);
+		return drop_but(script_caps, SCRIPT_CAPS, nofile);
+	if (role == IPC_PAM)
+		return drop_but(pam_caps, PAM_CAPS, nofile);
 	sandbox_ids(role, &uid, &gid); // reads files: before they are gone
 	umask(0077);
 	int status = isolate(role, root_dir);
@@ -251,7 +270,7 @@ static int enter_landlock(enum ipc_role role, int root_dir) {
 }
 
 int sandbox_lock(enum ipc_role role, int root_dir) {
-	if (role == IPC_SCRIPT) // scripts open files
+	if (runs_others_programs(role)) // which open files
 		return seccomp_enter(role);
 	if (!confine_files)
 		log_warning("sandbox", "missing=landlock text=\"sanitizer build\"");

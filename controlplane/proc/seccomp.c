@@ -238,9 +238,10 @@ static int build(scmp_filter_ctx ctx, enum ipc_role role) {
 	return status;
 }
 
-// What no script of an operator needs, and what turns root into the kernel's master. Scripts inherit
-// the filter, so it cannot be a list of what is allowed: a call of these answers EPERM.
-static const int refused_to_scripts[] = {SCMP_SYS(init_module), SCMP_SYS(finit_module),
+// What no script of an operator and no PAM module needs, and what turns root into the kernel's
+// master. They inherit the filter, so it cannot be a list of what is allowed: a call of these answers
+// EPERM.
+static const int refused_to_others[] = {SCMP_SYS(init_module), SCMP_SYS(finit_module),
 	SCMP_SYS(delete_module), SCMP_SYS(kexec_load), SCMP_SYS(kexec_file_load), SCMP_SYS(reboot),
 	SCMP_SYS(swapon), SCMP_SYS(swapoff), SCMP_SYS(ptrace), SCMP_SYS(process_vm_readv),
 	SCMP_SYS(process_vm_writev), SCMP_SYS(process_madvise), SCMP_SYS(pidfd_getfd),
@@ -253,7 +254,7 @@ static const int refused_to_scripts[] = {SCMP_SYS(init_module), SCMP_SYS(finit_m
 	SCMP_SYS(open_tree), SCMP_SYS(fsopen), SCMP_SYS(fsmount), SCMP_SYS(mount_setattr),
 	SCMP_SYS(io_uring_setup), SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register)};
 
-static int enter_for_scripts(void) {
+static int enter_for_others(void) {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
 	if (ctx == NULL)
 		return -ENOMEM;
@@ -262,7 +263,7 @@ static int enter_for_scripts(void) {
 		status = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (status == 0)
 		status = add_calls(
-			ctx, SCMP_ACT_ERRNO(EPERM), refused_to_scripts, COUNT(refused_to_scripts));
+			ctx, SCMP_ACT_ERRNO(EPERM), refused_to_others, COUNT(refused_to_others));
 	if (status == 0)
 		status = seccomp_load(ctx);
 	seccomp_release(ctx);
@@ -270,8 +271,8 @@ static int enter_for_scripts(void) {
 }
 
 int seccomp_enter(enum ipc_role role) {
-	if (role == IPC_SCRIPT)
-		return enter_for_scripts();
+	if (role == IPC_SCRIPT || role == IPC_PAM)
+		return enter_for_others();
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	if (ctx == NULL)
 		return -ENOMEM;

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <linux/capability.h>
+#include <string.h>
 #include <sys/capability.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,19 +23,40 @@ static const cap_value_t kept[] = {
 	CAP_SYS_RESOURCE, // descriptor limits
 	CAP_DAC_OVERRIDE, // sockets and secrets in directories of others
 	CAP_DAC_READ_SEARCH, // certificates and keys, whoever owns them
-	// Only with scripts, for what they do (sandbox.c, script_caps):
+};
+#define KEPT (sizeof(kept) / sizeof(kept[0]))
+
+// With scripts, for what they do (sandbox.c, script_caps):
+static const cap_value_t kept_scripts[] = {
 	CAP_NET_ADMIN, // routes, firewall rules, traffic control
 	CAP_NET_RAW, // ping, arping, iptables
 	CAP_CHOWN, // files of others
 	CAP_FOWNER,
 };
-#define KEPT_SCRIPTS (sizeof(kept) / sizeof(kept[0]))
-#define KEPT (KEPT_SCRIPTS - 4)
+#define KEPT_SCRIPTS (sizeof(kept_scripts) / sizeof(kept_scripts[0]))
 
-int privs_reduce(bool scripts) {
-	size_t nb = scripts ? KEPT_SCRIPTS : KEPT;
+// With PAM (sandbox.c, pam_caps):
+static const cap_value_t kept_pam[] = {
+	CAP_CHOWN, // counters of users
+	CAP_AUDIT_WRITE, // libpam
+};
+#define KEPT_PAM (sizeof(kept_pam) / sizeof(kept_pam[0]))
+
+static void add(cap_value_t *caps, size_t *nb, const cap_value_t *more, size_t nb_more) {
+	memcpy(caps + *nb, more, nb_more * sizeof(*more));
+	*nb += nb_more;
+}
+
+int privs_reduce(bool scripts, bool pam) {
+	cap_value_t caps[KEPT + KEPT_SCRIPTS + KEPT_PAM];
+	size_t nb = 0;
 	struct rlimit nofile;
 	const struct rlimit no_core = {0, 0};
+	add(caps, &nb, kept, KEPT);
+	if (scripts)
+		add(caps, &nb, kept_scripts, KEPT_SCRIPTS);
+	if (pam)
+		add(caps, &nb, kept_pam, KEPT_PAM);
 	// Each edge may need many; RLIM_INFINITY is not a number of descriptors.
 	if (getrlimit(RLIMIT_NOFILE, &nofile) == 0) {
 		nofile.rlim_cur = nofile.rlim_max;
@@ -42,7 +64,7 @@ int privs_reduce(bool scripts) {
 	}
 	int status = setrlimit(RLIMIT_CORE, &no_core) < 0 ? -errno : 0;
 	if (status == 0)
-		status = caps_keep(kept, nb);
+		status = caps_keep(caps, nb);
 	if (status == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		status = -errno;
 	return status;

@@ -187,7 +187,14 @@ static int proc_init(
 }
 
 // One of each, and then the edges.
-static const enum ipc_role singles[] = {IPC_AUTH, IPC_SESSION, IPC_RADIUS, IPC_SCRIPT, IPC_OIDC};
+static const enum ipc_role singles[] = {
+	IPC_AUTH,
+	IPC_SESSION,
+	IPC_RADIUS,
+	IPC_SCRIPT,
+	IPC_PAM,
+	IPC_OIDC,
+};
 #define SINGLES (sizeof(singles) / sizeof(singles[0]))
 
 static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
@@ -196,6 +203,8 @@ static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
 		return cfg->radius.nb_servers > 0 || cfg->radius.dynauth.nb_clients > 0;
 	if (role == IPC_OIDC)
 		return cfg->oidc.issuer[0] != '\0';
+	if (role == IPC_PAM)
+		return cfg_uses_factor(cfg, CFG_FACTOR_PAM);
 	return role != IPC_SCRIPT || cfg_has_scripts(cfg);
 }
 

@@ -118,7 +118,8 @@ static void stop_loop(struct supervisor *sup) {
 }
 
 static int start_privs(struct supervisor *sup) {
-	return privs_reduce(cfg_has_scripts(sup->config.cfg));
+	return privs_reduce(
+		cfg_has_scripts(sup->config.cfg), cfg_uses_factor(sup->config.cfg, CFG_FACTOR_PAM));
 }
 
 static const struct {

@@ -150,6 +150,6 @@ bool files_allowed(enum ipc_role role, enum ipc_file file);
 int listen_open(struct supervisor *sup);
 void listen_close(struct supervisor *sup);
 
-// privs.c: gives up what no part of this program needs. `scripts`: the operator's run under it. 0
-// or -errno.
-int privs_reduce(bool scripts);
+// privs.c: gives up what no part of this program needs. `scripts`, `pam`: the operator's and PAM
+// modules run under it. 0 or -errno.
+int privs_reduce(bool scripts, bool pam);

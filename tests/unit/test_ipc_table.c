@@ -17,6 +17,7 @@
 #define X IPC_SCRIPT
 #define R IPC_RADIUS
 #define O IPC_OIDC
+#define P IPC_PAM
 
 struct expected {
 	enum ipc_role from, to;
@@ -77,6 +78,16 @@ static const struct expected expected[] = {
 	{A, E, IPC_TICKET_KEYS, 112, 0, 0},
 	{E, A, IPC_SIGN, sizeof(struct ipc_sign_req), 0, 0},
 	{A, E, IPC_SIGNED, sizeof(struct ipc_signed), 0, 0},
+	{S, P, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, P, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, P, IPC_START, sizeof(struct ipc_empty), 0, 0},
+	{S, P, IPC_STOP, sizeof(struct ipc_empty), 0, 0},
+	{P, S, IPC_READY, sizeof(struct ipc_empty), 0, 0},
+	{P, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{P, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{A, P, IPC_PAM_ASK, sizeof(struct ipc_pam_ask), 0, 0},
+	{A, P, IPC_PAM_CANCEL, sizeof(struct ipc_empty), 0, 0},
+	{P, A, IPC_PAM_ANSWER, sizeof(struct ipc_pam_answer), 0, 0},
 	{E, A, IPC_LOGIN, sizeof(struct ipc_login), 0, 0},
 	{E, A, IPC_LOGIN_TOKEN, sizeof(struct ipc_login_token), 0, 0},
 	{A, E, IPC_LOGIN_RESULT, sizeof(struct ipc_login_result), 0, 0},
@@ -231,6 +242,9 @@ static void test_peers(void **state) {
 	assert_true(ipc_are_peers(N, X));
 	assert_false(ipc_are_peers(E, E));
 	assert_false(ipc_are_peers(E, R));
+	assert_true(ipc_are_peers(A, P));
+	assert_false(ipc_are_peers(E, P));
+	assert_false(ipc_are_peers(N, P));
 	assert_false(ipc_are_peers(X, E));
 	assert_false(ipc_are_peers(A, X));
 }
