@@ -192,6 +192,17 @@ struct cfg_alternative {
 	size_t nb_factors;
 };
 
+// Certificates of clients.
+struct cfg_client_cert {
+	char *ca_file; // empty when no alternative uses it
+	char **crl_files;
+	size_t nb_crl_files;
+	char *user_field; // object identifier, or SAN(...): see certificate-field of the types
+	char *group_field; // the same; empty: none
+};
+
+#define CFG_CRL_FILES_MAX 16u
+
 struct cfg_otp {
 	char *file; // as mod_authn_otp's UsersFile; empty: none
 };
@@ -224,6 +235,7 @@ struct cfg_auth {
 	size_t nb_alternatives;
 	struct cfg_otp otp;
 	struct cfg_pam pam;
+	struct cfg_client_cert client_cert;
 	bool select_group; // the form shows the selectable groups
 	char *default_group; // empty: none
 	bool group_by_url; // https://host/GROUP
@@ -414,7 +426,9 @@ const struct cfg_user *cfg_user_find(const struct cfg *cfg, const char *name);
 // How users of the virtual host (NULL: of none) may log in: *n alternatives, at least one.
 const struct cfg_alternative *cfg_alternatives(
 	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n);
-
+// Has any alternative of the server name's virtual host (`all`: have all of them) this factor?
+bool cfg_vhost_has_factor(
+	const struct cfg *cfg, const char *server_name, enum cfg_factor factor, bool all);
 bool cfg_has_factor(const struct cfg_alternative *alternative, enum cfg_factor factor);
 // Has any method of any virtual host this factor?
 bool cfg_uses_factor(const struct cfg *cfg, enum cfg_factor factor);

@@ -11,12 +11,18 @@
 static void alternative_build(
 	struct build *build, const struct lyd_node *node, struct cfg_alternative *alternative) {
 	static const char *const factors[] = {
-		"", "password-file", "radius", "otp", "pam", "", "", "oidc", NULL};
+		[CFG_FACTOR_PASSWORD_FILE] = "password-file",
+		[CFG_FACTOR_RADIUS] = "radius",
+		[CFG_FACTOR_OTP] = "otp",
+		[CFG_FACTOR_PAM] = "pam",
+		[CFG_FACTOR_CERTIFICATE] = "certificate",
+		[CFG_FACTOR_OIDC] = "oidc",
+	};
 	alternative->name = build_string(build, node, "name");
 	node = tree_child(node, "factor");
 	for (; node != NULL && alternative->nb_factors < CFG_FACTORS_MAX; node = tree_next(node)) {
-		for (unsigned i = CFG_FACTOR_PASSWORD_FILE; factors[i] != NULL; i++) {
-			if (strcmp(factors[i], lyd_get_value(node)) == 0)
+		for (unsigned i = 0; i < sizeof(factors) / sizeof(factors[0]); i++) {
+			if (factors[i] != NULL && strcmp(factors[i], lyd_get_value(node)) == 0)
 				alternative->factors[alternative->nb_factors++] = i;
 		}
 	}
@@ -71,10 +77,26 @@ static void pam_build(struct build *build, const struct lyd_node *node, struct c
 	pam->concurrency = tree_number(node, "concurrency");
 }
 
+static void client_cert_build(
+	struct build *build, const struct lyd_node *node, struct cfg_client_cert *cert) {
+	cert->ca_file = build_string(build, node, "ca-file");
+	build_strings(build, node, "crl-file", &cert->crl_files, &cert->nb_crl_files);
+	cert->user_field = build_string(build, node, "user-name");
+	cert->group_field = build_string(build, node, "group");
+}
+
+static void client_cert_free(struct cfg_client_cert *cert) {
+	free(cert->ca_file);
+	build_strings_free(cert->crl_files, cert->nb_crl_files);
+	free(cert->user_field);
+	free(cert->group_field);
+}
+
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
 	auth->password_file = build_string(build, node, "password-file");
 	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
 	pam_build(build, tree_child(node, "pam"), &auth->pam);
+	client_cert_build(build, tree_child(node, "client-certificate"), &auth->client_cert);
 	auth->select_group = tree_bool(tree_child(node, "group"), "select");
 	auth->group_by_url = tree_bool(tree_child(node, "group"), "select-by-url");
 	auth->default_group = build_string(build, tree_child(node, "group"), "default-group");
@@ -296,6 +318,7 @@ void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.password_file);
 	free(cfg->auth.otp.file);
 	free(cfg->auth.pam.service);
+	client_cert_free(&cfg->auth.client_cert);
 	free(cfg->auth.default_group);
 	free(cfg->auth.brute_force.exempt);
 	free(cfg->auth.camouflage.secret);

@@ -33,6 +33,12 @@ static void check_tokens(
 				"%s/method[name='%s']/factor: oidc behind another factor, expected "
 				"it to be the first",
 				path, list[i].name);
+		if (cfg_has_factor(&list[i], CFG_FACTOR_OIDC) &&
+			cfg_has_factor(&list[i], CFG_FACTOR_CERTIFICATE))
+			errors_add(errors,
+				"%s/method[name='%s']/factor: oidc and certificate, expected one of "
+				"them, or a method for each",
+				path, list[i].name);
 	}
 }
 
@@ -64,6 +70,12 @@ static void check_methods(struct errors *errors, const struct cfg *cfg) {
 		errors_add(errors,
 			TOP "/oidc/issuer: missing: no value, expected the URL of who signs the "
 			    "tokens, as a method has the factor oidc");
+	if (cfg_uses_factor(cfg, CFG_FACTOR_CERTIFICATE) &&
+		cfg->auth.client_cert.ca_file[0] == '\0')
+		errors_add(errors,
+			TOP "/authentication/client-certificate/ca-file: missing: no value, "
+			    "expected the path of the file with the CAs, as a method has the "
+			    "factor certificate");
 	if (cfg_uses_factor(cfg, CFG_FACTOR_RADIUS) && cfg->radius.nb_servers == 0)
 		errors_add(errors,
 			TOP "/radius/server: missing: no entry, expected at least one, as a "

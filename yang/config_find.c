@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Looks up what a configuration says of a server name or a group. Called by auth, session, edge.
+// Looks up what a configuration says of a server name, a group or a factor. Called by auth, session, edge.
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,21 +54,6 @@ bool cfg_has_factor(const struct cfg_alternative *alternative, enum cfg_factor f
 	return false;
 }
 
-static bool any_has(const struct cfg_alternative *list, size_t n, enum cfg_factor factor) {
-	for (size_t i = 0; i < n; i++) {
-		if (cfg_has_factor(&list[i], factor))
-			return true;
-	}
-	return false;
-}
-
-bool cfg_uses_factor(const struct cfg *cfg, enum cfg_factor factor) {
-	bool used = any_has(cfg->auth.alternatives, cfg->auth.nb_alternatives, factor);
-	for (size_t i = 0; i < cfg->nb_vhosts && !used; i++)
-		used = any_has(cfg->vhosts[i].alternatives, cfg->vhosts[i].nb_alternatives, factor);
-	return used;
-}
-
 const struct cfg_alternative *cfg_alternatives(
 	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n) {
 	if (vhost != NULL && vhost->nb_alternatives > 0) {
@@ -77,4 +62,31 @@ const struct cfg_alternative *cfg_alternatives(
 	}
 	*n = cfg->auth.nb_alternatives;
 	return cfg->auth.alternatives;
+}
+
+static size_t count_with(const struct cfg_alternative *list, size_t n, enum cfg_factor factor) {
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		count += cfg_has_factor(&list[i], factor);
+	return count;
+}
+
+bool cfg_vhost_has_factor(
+	const struct cfg *cfg, const char *server_name, enum cfg_factor factor, bool all) {
+	size_t n, count;
+	const struct cfg_alternative *list;
+
+	list = cfg_alternatives(cfg, cfg_vhost_find(cfg, server_name), &n);
+	count = count_with(list, n, factor);
+	return all ? count == n : count > 0;
+}
+
+bool cfg_uses_factor(const struct cfg *cfg, enum cfg_factor factor) {
+	size_t count = count_with(cfg->auth.alternatives, cfg->auth.nb_alternatives, factor);
+
+	for (size_t i = 0; i < cfg->nb_vhosts; i++)
+		count += count_with(
+			cfg->vhosts[i].alternatives, cfg->vhosts[i].nb_alternatives, factor);
+	return count > 0;
 }

@@ -142,8 +142,10 @@ static void on_reloaded_set(struct child *child, struct certset *set, const char
 	if (set != NULL)
 		set_use(child, set);
 	child_reload_done(child, set != NULL ? 0 : -EINVAL, text);
-	if (set != NULL)
-		on_secret_ready(child);
+	if (set == NULL)
+		return;
+	on_secret_ready(child);
+	logins_reloaded(((struct auth *)child_data(child))->logins);
 }
 
 static int auth_start(struct child *child) {
@@ -261,6 +263,8 @@ static int auth_message(
 		return logins_login(auth->logins, from, (const struct ipc_login *)msg);
 	case IPC_LOGIN_TOKEN:
 		return logins_login_token(auth->logins, from, (const struct ipc_login_token *)msg);
+	case IPC_LOGIN_CERT:
+		return logins_login_cert(auth->logins, from, (const struct ipc_login_cert *)msg);
 	case IPC_CONNECT:
 		return logins_connect(auth->logins, from, (const struct ipc_connect *)msg);
 	case IPC_SESSION_CREATED:

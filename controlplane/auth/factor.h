@@ -37,6 +37,7 @@ struct factor_outcome {
 	const uint8_t *token;
 	size_t token_len;
 	const char *why; // for the log alone: a literal, or NULL
+	bool no_guess; // FACTOR_FAILED: nothing that can be guessed at was wrong: no points
 };
 
 // What the user has sent. Wiped by the caller after `step` returned.
@@ -50,6 +51,9 @@ struct factor_input {
 	// login->username empty.
 	const uint8_t *token;
 	size_t token_len;
+	// What the client has shown in its TLS handshake (client_cert.h); NULL: nothing.
+	const uint8_t *chain;
+	size_t chain_len;
 };
 
 struct factor {
@@ -61,6 +65,9 @@ struct factor {
 	// Behind other factors: a form asks for a password before the first step (false: the factor
 	// asks in a form of its own).
 	bool wants_password;
+	// Needs nothing that a form asks for, and says who the user is: a login may begin with it
+	// before there is a user name.
+	bool formless;
 	// Once a process; `child` is auth's. 0 or -errno. NULL: nothing to do.
 	int (*start)(struct child *child);
 	void (*stop)(struct child *child);
@@ -74,6 +81,8 @@ struct factor {
 	// content is not valid, the sender is ended.
 	enum ipc_type answer;
 	int (*message)(struct child *child, const struct ipc_hdr *msg);
+	// There is another configuration; may be NULL.
+	void (*reloaded)(struct child *child);
 	// A process has come, or come again; may be NULL.
 	void (*peer_up)(struct child *child, enum ipc_role role);
 	// Seconds that one step may take; NULL: FACTOR_STEP_S.
@@ -93,3 +102,4 @@ const struct factor *factor_find(enum cfg_factor id);
 extern const struct factor factor_password, factor_otp, factor_radius;
 extern const struct factor factor_pam;
 extern const struct factor factor_oidc;
+extern const struct factor factor_certificate;

@@ -9,6 +9,7 @@ const struct factor *const factors[] = {
 	&factor_radius,
 	&factor_pam,
 	&factor_oidc,
+	&factor_certificate,
 	NULL,
 };
 

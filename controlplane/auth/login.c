@@ -57,12 +57,19 @@ static void unlink_login(struct login *login) {
 	}
 }
 
+static void chain_drop(struct login *login) {
+	free(login->chain);
+	login->chain = NULL;
+	login->chain_len = 0;
+}
+
 static void login_free(struct login *login) {
 	login_factor_end(login);
 	unlink_login(login);
 	LIST_REMOVE(login, by_id);
 	if (login->timer != NULL)
 		event_free(login->timer);
+	chain_drop(login);
 	explicit_bzero(login, sizeof(*login));
 	free(login);
 }
@@ -216,6 +223,7 @@ void login_park(struct login *login, enum ipc_form form, const char *message, co
 	text_set(msg.message, sizeof(msg.message), message);
 	text_set(msg.label, sizeof(msg.label), label != NULL ? label : "Password:");
 	explicit_bzero(login->asked.password, sizeof(login->asked.password));
+	chain_drop(login);
 	unlink_login(login);
 	login->state = LOGIN_PARKED;
 	login->edge = LOGIN_EDGE_NONE;
@@ -269,13 +277,30 @@ static void unpark(struct login *login) {
 	login->owner->nb_active++;
 }
 
+static int chain_take(struct login *login, const struct ipc_login_cert *cert) {
+	chain_drop(login);
+	if (cert == NULL)
+		return 0;
+	login->chain = malloc(cert->chain_len);
+	if (login->chain == NULL)
+		return -ENOMEM;
+	memcpy(login->chain, cert->chain, cert->chain_len);
+	login->chain_len = cert->chain_len;
+	return 0;
+}
+
 // The request goes on with this login.
 static void take(struct login *login, unsigned edge, const struct ipc_login *msg) {
 	const struct ipc_login_token *token = login->owner->token;
+	bool first = msg->username[0] != '\0' || !names_transaction(msg);
 
 	login->edge = edge;
 	login->edge_req = msg->hdr.req;
-	if (token != NULL ? !login->at.wants_token : msg->username[0] != '\0') {
+	if (chain_take(login, login->owner->cert) != 0) {
+		login_end(login, IPC_LOGIN_ERROR, "Server busy", "no memory");
+		return;
+	}
+	if (token != NULL ? !login->at.wants_token : first) {
 		login->asked = *msg;
 		login->scheme = token != NULL ? token->scheme : IPC_SCHEME_NONE;
 		login_attempt_begin(login);
@@ -328,6 +353,19 @@ int logins_login_token(
 	return 0;
 }
 
+int logins_login_cert(
+	struct logins *logins, struct ipc_chan *edge, const struct ipc_login_cert *msg) {
+	// Without a form, too: that is for the certificate alone to begin.
+	bool begins = msg->login.username[0] != '\0' || !names_transaction(&msg->login);
+
+	if (!strings_ok(&msg->login) || msg->chain_len == 0 || msg->chain_len > sizeof(msg->chain))
+		return -EINVAL;
+	logins->cert = msg;
+	request(logins, edge, &msg->login, begins);
+	logins->cert = NULL;
+	return 0;
+}
+
 void logins_session_up(struct logins *logins) {
 	struct ipc_chan *session = child_peer(logins->child, IPC_SESSION, 0);
 	struct login *login, *next;
@@ -357,6 +395,13 @@ void logins_peer_up(struct logins *logins, enum ipc_role role) {
 	for (unsigned i = 0; i < logins->nb_factors; i++) {
 		if (factors[i]->peer_up != NULL)
 			factors[i]->peer_up(logins->child, role);
+	}
+}
+
+void logins_reloaded(struct logins *logins) {
+	for (unsigned i = 0; i < logins->nb_factors; i++) {
+		if (factors[i]->reloaded != NULL)
+			factors[i]->reloaded(logins->child);
 	}
 }
 

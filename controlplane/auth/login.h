@@ -17,6 +17,8 @@ void logins_free(struct logins *logins);
 int logins_login(struct logins *logins, struct ipc_chan *edge, const struct ipc_login *msg);
 int logins_login_token(
 	struct logins *logins, struct ipc_chan *edge, const struct ipc_login_token *msg);
+int logins_login_cert(
+	struct logins *logins, struct ipc_chan *edge, const struct ipc_login_cert *msg);
 int logins_connect(struct logins *logins, struct ipc_chan *edge, const struct ipc_connect *msg);
 // The session process' answer to a new session.
 int logins_created(struct logins *logins, const struct ipc_session_created *msg);
@@ -25,6 +27,8 @@ int logins_created(struct logins *logins, const struct ipc_session_created *msg)
 int logins_factor_message(struct logins *logins, const struct ipc_hdr *msg);
 
 void logins_session_up(struct logins *logins);
+// There is another configuration.
+void logins_reloaded(struct logins *logins);
 // Factors may have something to send again.
 void logins_peer_up(struct logins *logins, enum ipc_role role);
 // What this edge asked for is answered to nobody.

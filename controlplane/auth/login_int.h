@@ -32,6 +32,8 @@ struct login_attempt {
 	unsigned round; // its next
 	void *state; // the factor's own
 	uint32_t passed; // bits of enum cfg_factor
+	bool formless; // no form was sent yet: there is no user name and no password
+	bool skipped; // and so there was an alternative that could not be tried
 	bool committed; // a further form was sent: no other alternative any more
 	bool undecided; // a factor said FACTOR_ERROR
 	bool wrong; // one said FACTOR_FAILED, and that was not reported yet
@@ -62,6 +64,8 @@ struct login {
 	bool ask_again; // the session process was not ready
 	unsigned tries, rounds;
 	struct ipc_login asked; // the last first form; the password of the last form
+	uint8_t *chain; // certificates of the client, with the request at hand; malloc'ed, or NULL
+	size_t chain_len;
 	struct login_attempt at;
 	enum ipc_scheme scheme; // of the last first message
 	char group[IPC_GROUP_LEN]; // the effective one
@@ -89,6 +93,7 @@ struct logins {
 	unsigned nb_factors; // started
 	struct event *again;
 	const struct ipc_login_token *token; // while a message with one is handled
+	const struct ipc_login_cert *cert; // the same
 	bool have_secret;
 	uint8_t cookie_secret[32];
 	void (*secret_ready)(struct child *child);

@@ -73,12 +73,15 @@ static void attempt_failed(struct login *login, bool from_start) {
 
 	wrong_report(login);
 	login->tries++;
-	if (login->tries >= child_cfg(login_child(login))->auth.password_tries) {
+	// Without a form there is nothing that could be done better in the next one.
+	if ((at->formless && !at->committed && !at->skipped) ||
+		login->tries >= child_cfg(login_child(login))->auth.password_tries) {
 		login_end(login, IPC_LOGIN_DENIED, at->why, NULL);
 		return;
 	}
 	login_refused_log(&login->asked, at->why);
-	if (from_start || !at->committed || at->place == 0) {
+	// A factor without a form would see what it has just seen.
+	if (from_start || !at->committed || at->place == 0 || factor_at_hand(login)->formless) {
 		at->committed = false;
 		form_first(login);
 	} else {
@@ -114,6 +117,8 @@ static void factor_step(struct login *login, const char *password) {
 	const struct factor_input input = {
 		.login = &login->asked,
 		.password = form ? password : NULL,
+		.chain = login->chain,
+		.chain_len = login->chain_len,
 		.round = login->at.round++,
 		.token = form || token == NULL ? NULL : token->token,
 		.token_len = form || token == NULL ? 0 : token->token_len,
@@ -160,6 +165,20 @@ static void ask_token(struct login *login) {
 	login_park(login, IPC_FORM_TOKEN, NULL, NULL);
 }
 
+// The first form's password has been of no use yet.
+static bool password_is_left(const struct login *login) {
+	const struct login_attempt *at = &login->at;
+
+	for (unsigned i = 0; i < at->place; i++) {
+		const struct factor *before = factor_find(
+			(enum cfg_factor)at->alternatives[at->alternative][i]);
+
+		if (before == NULL || !before->formless)
+			return false;
+	}
+	return !at->formless && !at->committed;
+}
+
 // The factor at hand, from its start.
 static void factor_begin(struct login *login) {
 	struct login_attempt *at = &login->at;
@@ -169,8 +188,8 @@ static void factor_begin(struct login *login) {
 	if (factor == NULL) { // the configuration lets none through that is not there
 		at->why = "no such factor";
 		attempt_failed(login, true);
-	} else if (at->place == 0) {
-		factor_step(login, login->asked.password);
+	} else if (at->place == 0 || (factor->wants_password && password_is_left(login))) {
+		factor_step(login, at->formless ? NULL : login->asked.password);
 	} else if (factor->wants_password) {
 		ask(login, "Please enter your password.", NULL, false);
 	} else {
@@ -178,16 +197,47 @@ static void factor_begin(struct login *login) {
 	}
 }
 
+// Before the first form: without a word about what the client did not know it was asked for.
+static void formless_failed(struct login *login) {
+	struct login_attempt *at = &login->at;
+
+	if (!at->skipped) {
+		login_end(login, IPC_LOGIN_DENIED, at->why, NULL);
+		return;
+	}
+	if (at->undecided)
+		login_refused_log(&login->asked, at->error_why != NULL ? at->error_why : at->error);
+	else if (at->why != NULL)
+		login_refused_log(&login->asked, at->why);
+	login_park(login, IPC_FORM_FIRST, LOGIN_ASK, NULL);
+}
+
+// Those that a form is needed for are for later.
+static void alternatives_skip(struct login_attempt *at) {
+	for (; at->alternative < at->nb_alternatives; at->alternative++) {
+		const struct factor *factor = factor_find(
+			(enum cfg_factor)at->alternatives[at->alternative][0]);
+
+		if (factor != NULL && factor->formless)
+			break;
+		at->skipped = true;
+	}
+}
+
 // The next alternative whose first factor has not failed in this attempt, from the one at hand on.
 static void alternative_begin(struct login *login) {
 	struct login_attempt *at = &login->at;
 
+	if (at->formless)
+		alternatives_skip(at);
 	if (at->alternative < at->nb_alternatives) {
 		at->place = 0;
 		if ((at->passed & bit(at->alternatives[at->alternative][0])) != 0)
 			factor_done(login, &(struct factor_outcome){.result = FACTOR_PASSED});
 		else
 			factor_begin(login);
+	} else if (at->formless && (at->skipped || !at->undecided)) {
+		formless_failed(login);
 	} else if (at->undecided) {
 		wrong_report(login);
 		login_end(login, IPC_LOGIN_ERROR, at->error, at->error_why);
@@ -211,10 +261,10 @@ static void passed(struct login *login) {
 		factor_begin(login);
 }
 
-static void failed(struct login *login) {
+static void failed(struct login *login, bool no_guess) {
 	struct login_attempt *at = &login->at;
 
-	at->wrong = true;
+	at->wrong |= !no_guess;
 	if (at->committed) {
 		attempt_failed(login, false);
 		return;
@@ -286,6 +336,7 @@ static void outcome_copy(struct login_attempt *at, const struct factor_outcome *
 
 void factor_done(struct login *login, const struct factor_outcome *outcome) {
 	enum factor_result result = outcome->result;
+	bool no_guess = outcome->no_guess;
 
 	answer_copy(&login->at, outcome);
 	if (result == FACTOR_ASK && outcome->token_len > 0) {
@@ -305,7 +356,7 @@ void factor_done(struct login *login, const struct factor_outcome *outcome) {
 	if (result == FACTOR_PASSED)
 		passed(login);
 	else if (result == FACTOR_FAILED)
-		failed(login);
+		failed(login, no_guess);
 	else
 		undecided(login);
 }
@@ -337,6 +388,7 @@ static void alternatives_copy(struct login *login) {
 void login_attempt_begin(struct login *login) {
 	login_factor_end(login);
 	explicit_bzero(&login->at, sizeof(login->at));
+	login->at.formless = login->scheme == IPC_SCHEME_NONE && login->asked.username[0] == '\0';
 	alternatives_copy(login);
 	alternative_begin(login);
 }

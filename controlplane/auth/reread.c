@@ -79,7 +79,7 @@ void reread_get(struct reread *reread, struct reread_wait *wait) {
 	if (reread->asked)
 		return;
 	reread->asked = true;
-	err = child_file_open(reread->child, reread->file, 0, on_file, reread);
+	err = child_file_open(reread->child, reread->file, reread->index, on_file, reread);
 	if (err != 0)
 		answer(reread, -EIO);
 }

@@ -26,6 +26,7 @@ struct reread_id {
 struct reread {
 	struct child *child;
 	enum ipc_file file;
+	unsigned index; // of several
 	const char *event; // in the log
 	size_t max; // bytes
 	// Takes the text in, which is wiped afterwards. 0 or -errno: what was there stays.

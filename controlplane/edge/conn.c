@@ -177,6 +177,7 @@ static void conn_free(struct conn *conn) {
 	if (conn->ssl != NULL)
 		wolfSSL_free(conn->ssl); // wipes its keys
 	wolfSSL_ERR_clear_error(); // the library's list of errors is no use to the next one
+	tls_peer_chain_free(&conn->chain);
 	tls_cert_unref(conn->cert);
 	http_reader_free(conn->reader);
 	buf_reset(&conn->rest);

@@ -69,6 +69,8 @@ int edge_conns_login_result(struct child *child, const struct ipc_login_result *
 
 	if (conn == NULL)
 		conn = asker(edge_of(child)->conns, msg->hdr.req, IPC_LOGIN_TOKEN);
+	if (conn == NULL)
+		conn = asker(edge_of(child)->conns, msg->hdr.req, IPC_LOGIN_CERT);
 	if (msg->status > IPC_LOGIN_FORM || msg->form > IPC_FORM_TOKEN ||
 		msg->token_len > sizeof(msg->token) || msg->echo > 1 ||
 		!ipc_str_ok(msg->reason, sizeof(msg->reason)) ||

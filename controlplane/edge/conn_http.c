@@ -27,10 +27,15 @@ static const char *unavailable(struct child *child) {
 }
 
 static struct portal_env env_of(const struct conn *conn) {
+	const struct cfg *cfg = child_cfg(conn->owner->child);
+
 	return (struct portal_env){
+		.certificate_shown = conn->chain.len > 0,
+		.certificate_needed = conn->chain.len == 0 &&
+			cfg_vhost_has_factor(cfg, conn->server_name, CFG_FACTOR_CERTIFICATE, true),
 		.draining = edge_of(conn->owner->child)->draining,
 		.unavailable = unavailable(conn->owner->child),
-		.cfg = child_cfg(conn->owner->child),
+		.cfg = cfg,
 		.cert_sha1 = conn->cert->sha1,
 		.chain_pem = conn->cert->chain,
 		.server_name = conn->server_name,
@@ -72,11 +77,29 @@ static void refuse(struct conn *conn, int status) {
 
 // --- questions ---
 
+// With the certificates that the client has shown.
+static int login_cert_send(struct conn *conn, const struct ipc_login *login) {
+	struct ipc_login_cert *msg = calloc(1, sizeof(*msg));
+	int err;
+
+	if (msg == NULL)
+		return -ENOMEM;
+	msg->login = *login;
+	msg->chain_len = (uint32_t)conn->chain.len;
+	memcpy(msg->chain, conn->chain.data, conn->chain.len);
+	err = conn_ask(conn, IPC_LOGIN_CERT, &msg->login.hdr, sizeof(*msg));
+	explicit_bzero(msg, sizeof(*msg));
+	free(msg);
+	return err;
+}
+
 static int login_send(struct conn *conn, const struct ipc_login *login) {
 	struct portal *portal = &conn->portal;
 	struct ipc_login_token *msg;
 	int err;
 
+	if (portal->scheme == IPC_SCHEME_NONE && conn->chain.len > 0)
+		return login_cert_send(conn, login);
 	if (portal->scheme == IPC_SCHEME_NONE)
 		return conn_ask(conn, IPC_LOGIN, &login->hdr, sizeof(*login));
 	msg = calloc(1, sizeof(*msg));

@@ -14,6 +14,7 @@
 #include "coro.h"
 #include "http.h"
 #include "portal.h"
+#include "tls_peer.h"
 
 struct event;
 
@@ -55,6 +56,7 @@ struct conn {
 	struct tls_secrets secrets;
 	struct tls_sent sent;
 	struct tls_signer signer;
+	struct tls_peer_chain chain; // the client's certificates, if it was asked and has shown any
 	struct coro *coro; // while a handshake step runs or sleeps
 	int accept_ret, accept_err;
 	const struct ipc_signed *signature; // set while the coroutine is woken

@@ -109,9 +109,11 @@ static void handshake_done(struct conn *conn) {
 
 	counters->handshakes++;
 	counters->resumed += resumed;
-	log_debug("handshake", "remote=%s version=%s cipher=%s resumed=%d server_name=%s",
+	log_debug("handshake",
+		"remote=%s version=%s cipher=%s resumed=%d server_name=%s certificates=%zu",
 		conn->remote_text, wolfSSL_get_version(conn->ssl),
-		wolfSSL_get_cipher_name(conn->ssl), resumed, log_value(conn->server_name));
+		wolfSSL_get_cipher_name(conn->ssl), resumed, log_value(conn->server_name),
+		conn->chain.len);
 	conn->reader = http_reader_new();
 	if (conn->reader == NULL) {
 		conn_close(conn, "no memory");
@@ -148,6 +150,8 @@ static void handshake_step(void *arg) {
 
 	conn->accept_ret = wolfSSL_accept(conn->ssl);
 	conn->accept_err = wolfSSL_get_error(conn->ssl, conn->accept_ret);
+	if (conn->cert->asking != NULL)
+		tls_peer_forget(conn->cert->asking);
 }
 
 void conn_handshake(struct conn *conn) {
@@ -183,9 +187,15 @@ void conn_handshake_abort(struct conn *conn) {
 static int ssl_new(struct conn *conn) {
 	static char protocol[] = "http/1.1";
 
-	conn->ssl = wolfSSL_new(conn->cert->ctx);
+	const struct cfg *cfg = child_cfg(conn->owner->child);
+	bool asking = conn->cert->asking != NULL &&
+		cfg_vhost_has_factor(cfg, conn->server_name, CFG_FACTOR_CERTIFICATE, false);
+
+	conn->ssl = wolfSSL_new(asking ? conn->cert->asking : conn->cert->ctx);
 	if (conn->ssl == NULL)
 		return -ENOMEM;
+	if (asking)
+		tls_peer_collect(conn->ssl, &conn->chain);
 	wolfSSL_SSLSetIORecv(conn->ssl, io_recv);
 	wolfSSL_SSLSetIOSend(conn->ssl, io_send);
 	wolfSSL_SetIOReadCtx(conn->ssl, conn);

@@ -87,6 +87,8 @@ static int edge_message(
 	switch (msg->type) {
 	case IPC_CERTS:
 		return on_certs(child, (const struct ipc_certs *)msg);
+	case IPC_CLIENT_CAS:
+		return edge_tls_peer_cas(edge_of(child)->tls, (const struct ipc_client_cas *)msg);
 	case IPC_TICKET_KEYS:
 		return on_ticket_keys(child, (const struct ipc_ticket_keys *)msg);
 	case IPC_SIGNED:

@@ -18,6 +18,7 @@ enum creds_kind {
 struct creds {
 	enum creds_kind kind;
 	bool has_username, has_password, has_answer;
+	bool no_certificate; // the client has been asked for one and has none
 	char username[IPC_USER_LEN];
 	char password[IPC_PASSWORD_LEN];
 	char answer

@@ -312,7 +312,10 @@ static enum portal_todo url_form(const struct request *r, const char *arg) {
 		return login_refused(r);
 	if (token_fill(r))
 		return PORTAL_LOGIN;
-	first_send(r->portal, r->env, ASK, r->out);
+	if (r->env->certificate_needed)
+		portal_refuse(r->portal, r->env, 401, r->out);
+	else
+		first_send(r->portal, r->env, ASK, r->out);
 	return PORTAL_ANSWERED;
 }
 
@@ -341,6 +344,30 @@ static int creds_read(struct creds *creds, const struct http_request *req) {
 	return form_parse(creds, req->body, req->body_len);
 }
 
+// Asks for a certificate once: who says that it has none cannot be let in.
+static void certificate_ask(const struct request *r, const struct creds *creds) {
+	const struct xmlauth_text text = {.bare = r->portal->bare};
+	struct buf body = {0};
+
+	if (creds->no_certificate) {
+		portal_refuse(r->portal, r->env, 401, r->out);
+		return;
+	}
+	xmlauth_certificate_request(&body, &text);
+	status_line(r->portal, r->env, 200, r->out);
+	body_add(r->portal, "text/xml", body.data, body.len, r->out);
+	r->out->failed |= body.failed;
+	buf_reset(&body);
+}
+
+static enum portal_todo init_login(const struct request *r) {
+	memcpy(r->login->group,
+		r->portal->group[0] != '\0' ? r->portal->group : r->portal->url_group,
+		sizeof(r->login->group));
+	agent_fill(r->login, r->http);
+	return PORTAL_LOGIN;
+}
+
 static enum portal_todo url_login(const struct request *r, const char *arg) {
 	enum portal_todo todo = PORTAL_ANSWERED;
 	struct creds creds;
@@ -356,6 +383,10 @@ static enum portal_todo url_login(const struct request *r, const char *arg) {
 		login_refused(r);
 	else if (token_fill(r) || (creds.kind == CREDS_REPLY && login_fill(r, &creds)))
 		todo = PORTAL_LOGIN;
+	else if (creds.kind == CREDS_INIT && r->env->certificate_shown)
+		todo = init_login(r); // perhaps no form is needed
+	else if (creds.kind == CREDS_INIT && r->env->certificate_needed)
+		certificate_ask(r, &creds);
 	else
 		first_send(r->portal, r->env, ASK, r->out);
 	creds_wipe(&creds);

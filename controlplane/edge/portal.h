@@ -14,6 +14,8 @@ struct portal_env {
 	const uint8_t *cert_sha1; // 20 bytes: the leaf's DER
 	const char *chain_pem; // leaf first
 	const char *server_name; // SNI; NULL or empty: none
+	bool certificate_shown; // by the client, in its handshake
+	bool certificate_needed; // and it has shown none: no method lets it in without
 	bool draining; // no new logins
 	const char *unavailable; // why new clients are not served, for X-Reason; NULL: they are
 };

@@ -9,6 +9,7 @@
 
 #include "controlplane/auth/pem.h"
 #include "controlplane/proc/log.h"
+#include "tls_peer.h"
 #include "tls_key.h"
 #include "yang/server_name.h"
 
@@ -30,6 +31,8 @@ struct tls_set {
 };
 
 struct edge_tls {
+	uint8_t *cas; // names of clients' CAs, as auth sent them; NULL: not yet
+	size_t cas_len;
 	struct tls_set *current; // what connections get
 	struct tls_set *coming; // certificates of a newer generation, not all there
 	struct tls_tickets tickets;
@@ -214,7 +217,20 @@ static int names_set(struct tls_cert *cert, const struct cfg *cfg) {
 	return cert->names != NULL ? 0 : -EINVAL;
 }
 
-static int cert_fill(struct tls_cert *cert, const struct cfg *cfg, const char *chain) {
+// Beside the other context, so that nothing changes for those who are not asked.
+static int asking_new(struct tls_cert *cert, const struct cfg *cfg, const struct edge_tls *tls) {
+	if (!cfg_uses_factor(cfg, CFG_FACTOR_CERTIFICATE))
+		return 0;
+	cert->asking = ctx_new(cert, cfg);
+	if (cert->asking == NULL)
+		return -EINVAL;
+	tls_peer_ask(cert->asking);
+	tls_peer_cas_set(cert->asking, tls->cas, tls->cas_len);
+	return 0;
+}
+
+static int cert_fill(struct tls_cert *cert, const struct cfg *cfg, const struct edge_tls *tls,
+	const char *chain) {
 	int err;
 
 	cert->chain = strdup(chain);
@@ -224,7 +240,7 @@ static int cert_fill(struct tls_cert *cert, const struct cfg *cfg, const char *c
 	if (err != 0)
 		return err;
 	cert->ctx = ctx_new(cert, cfg);
-	return cert->ctx != NULL ? 0 : -EINVAL;
+	return cert->ctx != NULL ? asking_new(cert, cfg, tls) : -EINVAL;
 }
 
 static void set_unref(struct tls_set *set) {
@@ -232,6 +248,7 @@ static void set_unref(struct tls_set *set) {
 		return;
 	for (size_t i = 0; i < set->nb_certs; i++) {
 		wolfSSL_CTX_free(set->certs[i].ctx);
+		wolfSSL_CTX_free(set->certs[i].asking);
 		free(set->certs[i].chain);
 		names_free(&set->certs[i]);
 	}
@@ -288,7 +305,7 @@ int edge_tls_certs(struct edge_tls *tls, const struct cfg *cfg, const struct ipc
 	cert = &set->certs[msg->index];
 	cert->type = msg->key_type;
 	memcpy(cert->sha1, msg->sha1, sizeof(cert->sha1));
-	if (cert_fill(cert, cfg, msg->chain) != 0) {
+	if (cert_fill(cert, cfg, tls, msg->chain) != 0) {
 		log_error("certificates", "index=%u text=\"cannot be used\"", msg->index);
 		set_unref(set);
 		tls->coming = NULL;
@@ -312,13 +329,37 @@ int edge_tls_reload(struct edge_tls *tls, const struct cfg *cfg) {
 	for (size_t i = 0; i < old->nb_certs; i++) {
 		set->certs[i].type = old->certs[i].type;
 		memcpy(set->certs[i].sha1, old->certs[i].sha1, sizeof(set->certs[i].sha1));
-		if (cert_fill(&set->certs[i], cfg, old->certs[i].chain) != 0) {
+		if (cert_fill(&set->certs[i], cfg, tls, old->certs[i].chain) != 0) {
 			set_unref(set);
 			return -EINVAL;
 		}
 		set->nb_filled++;
 	}
 	set_use(tls, set);
+	return 0;
+}
+
+static void set_cas(struct tls_set *set, const struct edge_tls *tls) {
+	for (size_t i = 0; set != NULL && i < set->nb_certs; i++) {
+		if (set->certs[i].asking != NULL)
+			tls_peer_cas_set(set->certs[i].asking, tls->cas, tls->cas_len);
+	}
+}
+
+int edge_tls_peer_cas(struct edge_tls *tls, const struct ipc_client_cas *msg) {
+	uint8_t *cas;
+
+	if (msg->names_len > sizeof(msg->names))
+		return -EINVAL;
+	cas = malloc(msg->names_len + 1);
+	if (cas == NULL)
+		return 0; // clients are told the old ones
+	memcpy(cas, msg->names, msg->names_len);
+	free(tls->cas);
+	tls->cas = cas;
+	tls->cas_len = msg->names_len;
+	set_cas(tls->current, tls);
+	set_cas(tls->coming, tls);
 	return 0;
 }
 
@@ -373,6 +414,7 @@ void edge_tls_free(struct edge_tls *tls) {
 		return;
 	set_unref(tls->current);
 	set_unref(tls->coming);
+	free(tls->cas);
 	explicit_bzero(tls, sizeof(*tls));
 	free(tls);
 }

@@ -22,6 +22,7 @@ struct tls_cert {
 	uint32_t generation, index; // as signatures name it
 	enum ipc_key type;
 	WOLFSSL_CTX *ctx;
+	WOLFSSL_CTX *asking; // asks clients for theirs; NULL: no method wants one
 	const struct tls_tickets *tickets; // the process's, with which this one's are sealed
 	uint8_t sha1[20];
 	char *chain; // PEM
@@ -51,6 +52,8 @@ void edge_tls_free(struct edge_tls *tls);
 int edge_tls_certs(struct edge_tls *tls, const struct cfg *cfg, const struct ipc_certs *msg);
 // The configuration changed: builds the contexts anew. 0 or -errno (the old ones stay).
 int edge_tls_reload(struct edge_tls *tls, const struct cfg *cfg);
+// The CAs of clients from auth. 0, or -EINVAL: not valid (the sender is ended).
+int edge_tls_peer_cas(struct edge_tls *tls, const struct ipc_client_cas *msg);
 // Ticket keys from auth. 0, or -EINVAL: not valid (the sender is ended).
 int edge_tls_ticket_keys(struct edge_tls *tls, const struct ipc_ticket_keys *msg);
 // Certificates and ticket keys are there.

@@ -175,6 +175,8 @@ static bool root_read(struct creds *creds, xmlNode *root) {
 				return false;
 		} else if (is(node, "group-access")) {
 			access_read(creds, node);
+		} else if (is(node, "client-cert-fail")) {
+			creds->no_certificate = true;
 		}
 	}
 	return true;
@@ -337,6 +339,16 @@ out:
 
 void xmlauth_form(struct buf *out, const struct xmlauth_text *text) {
 	document_write(out, text, form_body);
+}
+
+static void certificate_body(xmlTextWriter *writer, const struct xmlauth_text *text) {
+	open_envelope(writer, "auth-request", text->bare);
+	xmlTextWriterStartElement(writer, X("client-cert-request"));
+	xmlTextWriterEndElement(writer);
+}
+
+void xmlauth_certificate_request(struct buf *out, const struct xmlauth_text *text) {
+	document_write(out, text, certificate_body);
 }
 
 void xmlauth_success(struct buf *out, const struct xmlauth_text *text) {

@@ -32,5 +32,7 @@ struct xmlauth_text {
 
 // The form that asks for username and password, or what `label` says.
 void xmlauth_form(struct buf *out, const struct xmlauth_text *text);
+// The client has to come with a certificate.
+void xmlauth_certificate_request(struct buf *out, const struct xmlauth_text *text);
 // The login is complete.
 void xmlauth_success(struct buf *out, const struct xmlauth_text *text);

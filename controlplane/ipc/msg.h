@@ -26,6 +26,8 @@
 #define IPC_SIGN_IN_MAX 192u
 #define IPC_SIGN_OUT_MAX 1024u
 #define IPC_CHAIN_MAX 24576u
+#define IPC_CLIENT_CHAIN_MAX 16384u // certificates of a client
+#define IPC_CLIENT_CAS_MAX 8192u
 #define IPC_TRANSACTION_LEN 16u
 #define IPC_MESSAGE_LEN 512u // what a login form says
 #define IPC_LABEL_LEN 64u
@@ -112,6 +114,9 @@ enum ipc_type {
 	IPC_WRONG_PASSWORD = 240, // auth to session
 	IPC_CONTACTS, // edge to session: connections that came to nothing
 	IPC_BANS, // session to edge: begun and lifted; edge to a new session: what it knows
+	// certificates of clients
+	IPC_LOGIN_CERT = 256, // edge to auth: IPC_LOGIN of a client that has shown a certificate
+	IPC_CLIENT_CAS, // auth to edge: whose certificates clients are asked for
 	// auth and pam; hdr.req names the conversation
 	IPC_PAM_ASK = 272, // auth to pam: begin one, or the answer to its question
 	IPC_PAM_CANCEL, // auth to pam: end it
@@ -169,6 +174,8 @@ enum ipc_file {
 	IPC_FILE_STORE_SECRET = 5, // 32 bytes in the run directory, for the session process
 	IPC_FILE_OTP_USERS = 6, // tokens of one-time passwords
 	IPC_FILE_RADIUS_SECRET = 8, // index into cfg.radius.servers
+	IPC_FILE_CLIENT_CAS = 16,
+	IPC_FILE_CLIENT_CRL = 17, // index into cfg.auth.client_cert.crl_files
 	IPC_FILE_DYNAUTH_SECRET = 32, // index into cfg.radius.dynauth.clients
 	IPC_FILE_OIDC_CA = 24,
 };
@@ -341,6 +348,24 @@ struct ipc_login_token {
 	uint32_t scheme; // enum ipc_scheme
 	uint32_t token_len; // 1 to IPC_TOKEN_LEN
 	uint8_t token[IPC_TOKEN_LEN]; // Negotiate: decoded
+};
+
+// The same with what the client has shown in its TLS handshake, where it has proved to have the
+// key of the first certificate: the only thing that the edge vouches for. Without a username and a
+// transaction: let in whom the certificate names, if no form is needed for that.
+struct ipc_login_cert {
+	struct ipc_login login;
+	uint32_t chain_len;
+	uint32_t reserved;
+	uint8_t chain[IPC_CLIENT_CHAIN_MAX]; // each DER behind its length in three bytes
+};
+
+// Replaces what the edge had.
+struct ipc_client_cas {
+	struct ipc_hdr hdr;
+	uint32_t names_len; // 0: clients are not told
+	uint32_t reserved;
+	uint8_t names[IPC_CLIENT_CAS_MAX]; // each DER behind its length in two bytes
 };
 
 enum ipc_login_status {

@@ -72,6 +72,8 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, EDGE, IPC_SIGNED, ipc_signed, 0, 0),
 	ROW(EDGE, AUTH, IPC_LOGIN, ipc_login, 0, 0),
 	ROW(EDGE, AUTH, IPC_LOGIN_TOKEN, ipc_login_token, 0, 0),
+	ROW(EDGE, AUTH, IPC_LOGIN_CERT, ipc_login_cert, 0, 0),
+	ROW(AUTH, EDGE, IPC_CLIENT_CAS, ipc_client_cas, 0, 0),
 	ROW(AUTH, EDGE, IPC_LOGIN_RESULT, ipc_login_result, 0, 0),
 	ROW(EDGE, AUTH, IPC_CONNECT, ipc_connect, 0, 0),
 

@@ -232,6 +232,8 @@ bool files_allowed(enum ipc_role role, enum ipc_file file) {
 	case IPC_FILE_KEY:
 	case IPC_FILE_COOKIE_SECRET:
 	case IPC_FILE_OTP_USERS:
+	case IPC_FILE_CLIENT_CAS:
+	case IPC_FILE_CLIENT_CRL:
 		return role == IPC_AUTH;
 	case IPC_FILE_STORE_SECRET:
 		return role == IPC_SESSION;
@@ -257,6 +259,14 @@ static int file_path(const struct cfg *cfg, enum ipc_file file, unsigned index, 
 		return 0;
 	case IPC_FILE_OIDC_CA:
 		*path = cfg->oidc.ca_file;
+		return 0;
+	case IPC_FILE_CLIENT_CAS:
+		*path = cfg->auth.client_cert.ca_file;
+		return 0;
+	case IPC_FILE_CLIENT_CRL:
+		if (index >= cfg->auth.client_cert.nb_crl_files)
+			return -ENOENT;
+		*path = cfg->auth.client_cert.crl_files[index];
 		return 0;
 	case IPC_FILE_CERTIFICATE:
 	case IPC_FILE_KEY:

@@ -56,6 +56,8 @@ static const struct expected expected[] = {
 	{S, E, IPC_DATAPLANE, sizeof(struct ipc_dataplane), 5, 5},
 	{S, N, IPC_DATAPLANE, sizeof(struct ipc_dataplane), 7, 7},
 	{S, A, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
+	{E, A, IPC_LOGIN_CERT, sizeof(struct ipc_login_cert), 0, 0},
+	{A, E, IPC_CLIENT_CAS, sizeof(struct ipc_client_cas), 0, 0},
 	{S, N, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
 	{S, N, IPC_CONTROL_LISTENER, 16, 1, 1},
 	{S, N, IPC_STATE_DIR, 16, 1, 1},
@@ -179,6 +181,7 @@ static void test_principles(void **state) {
 	assert_null(ipc_rule_find(E, N, IPC_SESSION_CONNECT));
 	assert_null(ipc_rule_find(E, A, IPC_TICKET_KEYS)); // only auth gives out ticket keys
 	assert_null(ipc_rule_find(N, E, IPC_TICKET_KEYS));
+	assert_null(ipc_rule_find(E, A, IPC_CLIENT_CAS)); // nor says who may sign for clients
 	for (unsigned type = 0; type < IPC_TYPE_MAX; type++) {
 		assert_null(ipc_rule_find(E, E, type)); // edges know nothing of each other
 		assert_null(ipc_rule_find(E, R, type)); // nor of RADIUS

@@ -58,13 +58,17 @@ const struct cfg *child_cfg(const struct child *child) {
 	return &cfg;
 }
 
+static unsigned nb_reports;
+
 void report_wrong_password(struct child *child, const struct abi_addr *remote) {
+	nb_reports++;
 }
 
 // --- factors ---
 
 static void password_step(struct login *login, const struct factor_input *input, void **state) {
 	nb_steps[CFG_FACTOR_PASSWORD_FILE]++;
+	assert_non_null(input->password); // it looks at it
 	strcpy(asked_of[CFG_FACTOR_PASSWORD_FILE], input->login->username);
 	factor_done(login, &says[CFG_FACTOR_PASSWORD_FILE]);
 }
@@ -83,6 +87,14 @@ static void otp_step(struct login *login, const struct factor_input *input, void
 	factor_done(login, &says[CFG_FACTOR_OTP]);
 }
 
+static void certificate_step(struct login *login, const struct factor_input *input, void **state) {
+	nb_steps[CFG_FACTOR_CERTIFICATE]++;
+	assert_ptr_equal(input->chain, login->chain);
+	factor_done(login, &says[CFG_FACTOR_CERTIFICATE]);
+}
+
+static const struct factor certificate = {
+	.name = "certificate", .formless = true, .step = certificate_step};
 static const struct factor password = {
 	.name = "password-file", .wants_password = true, .step = password_step};
 static const struct factor ticket = {
@@ -97,6 +109,8 @@ const struct factor *factor_find(enum cfg_factor id) {
 		return &otp;
 	case CFG_FACTOR_KERBEROS:
 		return &ticket;
+	case CFG_FACTOR_CERTIFICATE:
+		return &certificate;
 	default:
 		return NULL;
 	}
@@ -290,6 +304,83 @@ static void test_tokens_more(void **state) {
 	assert_int_equal(came_to, FIRST_FORM);
 }
 
+// A login by a certificate before any form, as logins_login_cert() begins it.
+static enum came_to formless(struct login *login, const struct factor_outcome *outcome) {
+	came_to = NOTHING;
+	memset(nb_steps, 0, sizeof(nb_steps));
+	nb_reports = 0;
+	says[CFG_FACTOR_CERTIFICATE] = *outcome;
+	*login = (struct login){.owner = &logins};
+	login_attempt_begin(login);
+	return came_to;
+}
+
+static void test_formless(void **state) {
+	const struct factor_outcome good = {.result = FACTOR_PASSED, .user = "ann"};
+	const struct factor_outcome bad = {
+		.result = FACTOR_FAILED, .no_guess = true, .why = "revoked"};
+	const struct factor_outcome unclear = {.result = FACTOR_ERROR};
+	const enum cfg_factor cert = CFG_FACTOR_CERTIFICATE;
+	struct login login;
+
+	// Alone: in or out, there is no form.
+	cfg.auth.nb_alternatives = 1;
+	set(&alternatives[0], cert, 0);
+	assert_int_equal(formless(&login, &good), IN);
+	assert_string_equal(login.asked.username, "ann");
+	assert_int_equal(formless(&login, &bad), DENIED);
+	assert_int_equal(formless(&login, &unclear), ERROR);
+	assert_int_equal(nb_reports, 0);
+	// Beside a password: the form for those without a good one.
+	cfg.auth.nb_alternatives = 2;
+	set(&alternatives[0], pw, 0);
+	set(&alternatives[1], cert, 0);
+	assert_int_equal(formless(&login, &good), IN);
+	assert_int_equal(nb_steps[pw], 0);
+	assert_int_equal(formless(&login, &bad), FIRST_FORM);
+	assert_int_equal(formless(&login, &unclear), FIRST_FORM);
+	assert_int_equal(nb_steps[pw], 0);
+	assert_int_equal(nb_reports, 0);
+	// Nothing begins with it.
+	set(&alternatives[1], pw, cert);
+	assert_int_equal(formless(&login, &good), FIRST_FORM);
+	assert_int_equal(nb_steps[cert], 0);
+}
+
+// A certificate and a password: asked for it alone, of the certificate's user.
+static void test_formless_first(void **state) {
+	const struct factor_outcome good = {.result = FACTOR_PASSED, .user = "ann"};
+	const struct factor_outcome bad = {.result = FACTOR_FAILED, .no_guess = true};
+	const enum cfg_factor cert = CFG_FACTOR_CERTIFICATE;
+	struct login login;
+
+	cfg.auth.nb_alternatives = 1;
+	set(&alternatives[0], cert, pw);
+	says[pw] = (struct factor_outcome){.result = FACTOR_FAILED};
+	assert_int_equal(formless(&login, &good), FURTHER_FORM);
+	assert_int_equal(nb_steps[pw], 0);
+	login_attempt_answer(&login);
+	assert_int_equal(came_to, FURTHER_FORM); // once more
+	assert_int_equal(nb_reports, 1);
+	says[pw].result = FACTOR_PASSED;
+	login_attempt_answer(&login);
+	assert_int_equal(came_to, IN);
+	assert_string_equal(asked_of[pw], "ann");
+	// The password of a first form is good for that.
+	assert_int_equal(begin(&login), IN);
+	assert_int_equal(nb_steps[pw], 1);
+	nb_reports = 0;
+	says[cert] = bad;
+	assert_int_equal(begin(&login), FIRST_FORM);
+	assert_int_equal(nb_steps[pw], 0);
+	assert_int_equal(nb_reports, 0);
+	// Behind the password, and wrong, it does not ask itself again.
+	set(&alternatives[0], pw, cert);
+	assert_int_equal(begin(&login), FIRST_FORM);
+	assert_int_equal(nb_steps[cert], 1);
+	assert_int_equal(login.tries, 1);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_two, setup),
@@ -298,6 +389,8 @@ int main(void) {
 		cmocka_unit_test_setup(test_user_of_no_use, setup),
 		cmocka_unit_test_setup(test_token, setup),
 		cmocka_unit_test_setup(test_tokens_more, setup),
+		cmocka_unit_test_setup(test_formless, setup),
+		cmocka_unit_test_setup(test_formless_first, setup),
 	};
 
 	return cmocka_run_group_tests_name("login_steps", tests, NULL, NULL);
