@@ -102,6 +102,8 @@ struct cfg_pool {
 	uint8_t v6_client_prefix; // length given to each client, 128 by default
 };
 
+#define CFG_ROUTES_MAX 1024u // in a list of them
+
 // What clients are told; RFC-less AnyConnect headers, see docs/protocol.md.
 struct cfg_network {
 	struct cfg_addr *dns;
@@ -124,10 +126,12 @@ struct cfg_network {
 	uint32_t dpd;
 	uint32_t mobile_dpd;
 	uint32_t idle_timeout;
+	uint32_t mobile_idle_timeout; // 0: as idle_timeout
 	uint32_t session_timeout;
 	uint32_t rekey_time; // 0: none
 	uint32_t switch_to_tcp; // 0: 3 x DPD
 	uint32_t rx_rate, tx_rate;
+	bool append_routes; // of the top level: behind those of virtual hosts, groups and users
 };
 
 // Bits of struct cfg_settings.set.
@@ -157,6 +161,7 @@ struct cfg_network {
 #define CFG_SET_DENY_ROAMING (1u << 23)
 #define CFG_SET_IPV4 (1u << 24)
 #define CFG_SET_IPV6 (1u << 25)
+#define CFG_SET_MOBILE_IDLE (1u << 29)
 
 // What is different for the sessions of a virtual host, a group or a user. What is not in `set` is
 // empty or 0 and counts for nothing.

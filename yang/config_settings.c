@@ -21,11 +21,13 @@ void build_network(struct build *build, const struct lyd_node *node, struct cfg_
 	net->dpd = tree_number(node, "dpd");
 	net->mobile_dpd = tree_number(node, "mobile-dpd");
 	net->idle_timeout = tree_number(node, "idle-timeout");
+	net->mobile_idle_timeout = tree_number(node, "mobile-idle-timeout");
 	net->session_timeout = tree_number(node, "session-timeout");
 	net->rekey_time = tree_number(node, "rekey-time");
 	net->switch_to_tcp = tree_number(node, "switch-to-tcp-timeout");
 	net->rx_rate = tree_number(node, "rx-rate");
 	net->tx_rate = tree_number(node, "tx-rate");
+	net->append_routes = tree_bool(node, "append-routes");
 }
 
 static const struct {
@@ -46,6 +48,7 @@ static const struct {
 	{"dpd", CFG_SET_DPD},
 	{"mobile-dpd", CFG_SET_MOBILE_DPD},
 	{"idle-timeout", CFG_SET_IDLE_TIMEOUT},
+	{"mobile-idle-timeout", CFG_SET_MOBILE_IDLE},
 	{"session-timeout", CFG_SET_SESSION_TIMEOUT},
 	{"rekey-time", CFG_SET_REKEY_TIME},
 	{"switch-to-tcp-timeout", CFG_SET_SWITCH_TO_TCP},

@@ -111,6 +111,17 @@ bool cstp_agent_cisco(const char *agent) {
 	return false;
 }
 
+// Phones and tablets say so in their platform. What says no platform but a device is one, too:
+// nothing else tells its device.
+static bool is_mobile(const struct http_request *req) {
+	const char *platform = http_header_get(req, "X-AnyConnect-Identifier-Platform");
+
+	if (platform == NULL)
+		return http_header_get(req, "X-AnyConnect-Identifier-DeviceType") != NULL;
+	return strncasecmp(platform, "apple-ios", 9) == 0 ||
+		strncasecmp(platform, "android", 7) == 0;
+}
+
 static uint32_t wishes_of(const struct http_request *req, const struct cfg *cfg) {
 	const char *types = http_header_get(req, "X-CSTP-Address-Type");
 	const char *full = http_header_get(req, "X-CSTP-Full-IPv6-Capability");
@@ -122,7 +133,7 @@ static uint32_t wishes_of(const struct http_request *req, const struct cfg *cfg)
 		wishes |= IPC_WISH_V6;
 	if (full != NULL && strcasecmp(full, "true") == 0)
 		wishes |= IPC_WISH_FULL_IPV6;
-	if (http_header_get(req, "X-AnyConnect-Identifier-DeviceType") != NULL)
+	if (is_mobile(req))
 		wishes |= IPC_WISH_MOBILE;
 	if (cfg->dtls_psk &&
 		list_has(http_header_get(req, "X-DTLS-CipherSuite"), ": \t", "PSK-NEGOTIATE"))

@@ -74,6 +74,12 @@ static uint32_t dpd_of(const struct cfg_network *network, uint32_t wishes) {
 	return wishes & IPC_WISH_MOBILE && network->mobile_dpd ? network->mobile_dpd : network->dpd;
 }
 
+static uint32_t idle_of(const struct cfg_network *network, uint32_t wishes) {
+	return wishes & IPC_WISH_MOBILE && network->mobile_idle_timeout
+		? network->mobile_idle_timeout
+		: network->idle_timeout;
+}
+
 // Seconds left of the session timeout; 0: none is set. Never 0 while it runs.
 static uint32_t session_left(const struct session *session, uint32_t timeout) {
 	uint64_t now = session_now(), end = session->started + timeout;
@@ -103,7 +109,7 @@ static void answer_ok(struct session_mgr *mgr, struct session *session) {
 		.base_mtu = session->base_mtu,
 		.dpd = dpd_of(network, session->wishes),
 		.keepalive = network->keepalive,
-		.idle_timeout = network->idle_timeout,
+		.idle_timeout = idle_of(network, session->wishes),
 		.session_timeout = network->session_timeout,
 		.session_remaining = session_left(session, network->session_timeout),
 		.rekey_time = network->rekey_time,
@@ -141,7 +147,7 @@ void session_policy(
 	policy->mtu = session->cstp_mtu;
 	policy->dpd_s = dpd_of(network, session->wishes);
 	policy->keepalive_s = network->keepalive;
-	policy->idle_timeout_s = network->idle_timeout;
+	policy->idle_timeout_s = idle_of(network, session->wishes);
 	policy->session_timeout_s = session_left(session, network->session_timeout);
 	policy->switch_to_tcp_s = network->switch_to_tcp;
 	policy->rx_bytes_per_s = network->rx_rate;

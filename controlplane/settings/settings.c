@@ -2,6 +2,7 @@
 // Puts the settings of a session together. Called by session and edge.
 
 #include <netinet/in.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "controlplane/settings/settings.h"
@@ -76,6 +77,8 @@ static void put_numbers(struct cfg_network *to, uint32_t set, const struct cfg_n
 		to->mobile_dpd = from->mobile_dpd;
 	if (set & CFG_SET_IDLE_TIMEOUT)
 		to->idle_timeout = from->idle_timeout;
+	if (set & CFG_SET_MOBILE_IDLE)
+		to->mobile_idle_timeout = from->mobile_idle_timeout;
 	if (set & CFG_SET_SESSION_TIMEOUT)
 		to->session_timeout = from->session_timeout;
 	if (set & CFG_SET_REKEY_TIME)
@@ -146,10 +149,35 @@ static void put_extra(struct settings *to, const struct ipc_user_settings *from)
 		to->network.tx_rate = from->tx_rate;
 	if (set & IPC_SET_SESSION_TIMEOUT)
 		to->network.session_timeout = from->session_timeout;
-	if (set & IPC_SET_IDLE_TIMEOUT)
+	if (set & IPC_SET_IDLE_TIMEOUT) {
 		to->network.idle_timeout = from->idle_timeout;
+		to->network.mobile_idle_timeout = 0; // it is said of this very user
+	}
 	if (set & IPC_SET_INTERIM)
 		to->interim_interval = from->interim_interval;
+}
+
+// --- routes for everybody ---
+
+// The list of one level with that of the configuration's top behind it, in `room`.
+static void append(struct cfg_prefix *room, struct cfg_prefix **list, size_t *n,
+	const struct cfg_prefix *more, size_t nb_more) {
+	if (*list == more || nb_more == 0)
+		return;
+	if (*list != room && *n > 0)
+		memcpy(room, *list, *n * sizeof(*room));
+	memcpy(room + *n, more, nb_more * sizeof(*room));
+	*list = room;
+	*n += nb_more;
+}
+
+static void append_routes(struct settings *to, const struct cfg_network *top) {
+	struct cfg_network *net = &to->network;
+
+	append(to->routes, &net->split_include, &net->nb_split_include, top->split_include,
+		top->nb_split_include);
+	append(to->no_routes, &net->split_exclude, &net->nb_split_exclude, top->split_exclude,
+		top->nb_split_exclude);
 }
 
 void settings_compute(
@@ -158,7 +186,7 @@ void settings_compute(
 	const struct cfg_group *group = who->group ? cfg_group_find(cfg, who->group) : NULL;
 	const struct cfg_user *user = who->user ? cfg_user_find(cfg, who->user) : NULL;
 
-	memset(settings, 0, sizeof(*settings));
+	memset(settings, 0, offsetof(struct settings, routes));
 	settings->network = cfg->network;
 	settings->max_same_clients = cfg->auth.max_same_clients;
 	settings->deny_roaming = cfg->auth.deny_roaming;
@@ -171,4 +199,6 @@ void settings_compute(
 		put(settings, &user->settings);
 	if (who->extra)
 		put_extra(settings, who->extra);
+	if (cfg->network.append_routes)
+		append_routes(settings, &cfg->network);
 }

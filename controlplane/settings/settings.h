@@ -32,7 +32,9 @@ struct settings {
 	uint32_t interim_interval; // of accounting, seconds; 0: none
 	// What `extra` says, as `network` has it.
 	struct cfg_addr dns[IPC_USER_DNS];
-	struct cfg_prefix routes[IPC_USER_ROUTES];
+	// The same, or those of a user with the ones that everybody has behind them. Filled where
+	// they are needed.
+	struct cfg_prefix routes[2 * CFG_ROUTES_MAX], no_routes[2 * CFG_ROUTES_MAX];
 };
 
 void settings_compute(

@@ -15,6 +15,7 @@ user test secret
 user ann secret
 user bob secret
 user gus secret guests
+user may secret
 gateway_start '.["penstock:penstock"] |= (
 	.pool += [
 		{"name": "guests", "ipv4-network": "10.201.0.0/24"},
@@ -22,6 +23,7 @@ gateway_start '.["penstock:penstock"] |= (
 	]
 	| .dataplane.port[1].address += ["10.201.0.1/24", "10.202.0.1/24"]
 	| .network.banner = "Welcome, all"
+	| .network["mobile-idle-timeout"] = 3
 	| .user = [{"name": "ann", "settings": {
 		"ipv4-address": "10.200.0.77",
 		"ipv6-address": "2001:db8:200::77",
@@ -80,6 +82,15 @@ env_lacks b CISCO_SPLIT_INC
 dpd_is b 10 || fail "bob's dpd: $(grep DPD "$dir/log/client-b")"
 pass "others have what the network says"
 
+LOGIN=may client m --os=android
+client_wait m
+grep -q 'X-CSTP-Idle-Timeout: 3$' "$dir/log/client-m" || fail "a phone's idle timeout: $(grep Idle "$dir/log/client-m")"
+grep -q 'X-CSTP-Idle-Timeout: none' "$dir/log/client-b" || fail "bob's idle timeout: $(grep Idle "$dir/log/client-b")"
+wait_log "$dir/log/controlplane" 'event=disconnect .*user=may reason=idle'
+ctl --json show sessions | jq -e '.. | objects | select(.user? == "bob" and .state == "connected")' >/dev/null ||
+	fail "bob, who is as idle, is not connected any more"
+pass "an idle timeout of their own for phones"
+
 LOGIN=gus client g
 client_wait g
 case $(inner4 g) in
@@ -125,7 +136,9 @@ pass "a virtual host's methods, pool, banner, routes, without DTLS"
 
 # A reload counts from the next CONNECT on; the addresses stay.
 jq '.["penstock:penstock"] |= (
-	.user[0].settings += {"dns": ["198.51.100.10"], "banner": "Hello again", "dpd": 19}
+	.network += {"append-routes": true, "split-include": ["203.0.113.0/24", "2001:db8:7::/48"],
+		"split-exclude": ["203.0.113.128/25"]}
+	| .user[0].settings += {"dns": ["198.51.100.10"], "banner": "Hello again", "dpd": 19}
 	| .group[0].settings += {"dpd": 34, "pool": ["default"]})' "$dir/penstock.json" >"$dir/new.json"
 mv "$dir/new.json" "$dir/penstock.json"
 ctl reload >"$dir/out" 2>&1 || fail "reload: $(cat "$dir/out")"
@@ -137,7 +150,9 @@ expect_ping g 198.51.100.2
 client_stop a2
 LOGIN=ann client a3
 client_wait a3
-env_has a3 INTERNAL_IP4_DNS=198.51.100.10 "CISCO_BANNER=Hello again"
+env_has a3 INTERNAL_IP4_DNS=198.51.100.10 "CISCO_BANNER=Hello again" CISCO_SPLIT_INC=2 \
+	CISCO_SPLIT_INC_0_ADDR=203.0.113.0 CISCO_SPLIT_INC_1_ADDR=198.51.100.0 \
+	CISCO_IPV6_SPLIT_INC_0_ADDR=2001:db8:7:: CISCO_SPLIT_EXC_0_ADDR=203.0.113.128
 dpd_is a3 19 || fail "ann's new dpd: $(grep DPD "$dir/log/client-a3")"
 client_stop g
 LOGIN=gus client g3
@@ -146,7 +161,8 @@ case $(inner4 g3) in
 10.200.0.*) ;;
 *) fail "the guest's new address is $(inner4 g3)" ;;
 esac
-pass "a reload changes settings at the next CONNECT, and addresses at the next login"
+env_has g3 CISCO_SPLIT_INC=1 CISCO_SPLIT_INC_0_ADDR=203.0.113.0
+pass "a reload changes settings at the next CONNECT, and addresses at the next login; append-routes"
 
 # The group and the virtual host outlive the processes.
 kill -KILL "$(pgrep -f 'session' -P "$(supervisor_pid)" | head -1)"

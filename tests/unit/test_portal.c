@@ -534,6 +534,11 @@ static void test_connect_request(void **state) {
 	assert_string_equal(x.portal.offer.legacy_name, "AES256-GCM-SHA384");
 	assert_true(x.portal.offer.dtls12);
 	assert_string_equal(x.connect.device_type, "phone");
+	ask(&x,
+		"CONNECT CSCOSSLC/tunnel HTTP/1.1\r\n" COOKIE
+		"X-AnyConnect-Identifier-DeviceType: laptop\r\n"
+		"X-AnyConnect-Identifier-Platform: win\r\n\r\n");
+	assert_int_equal(x.connect.wishes, IPC_WISH_V4);
 
 	ask(&x,
 		"CONNECT /CSCOSSLC/tunnel HTTP/1.1\r\n" COOKIE "X-DTLS-CipherSuite: AES128-SHA\r\n"

@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -154,12 +155,62 @@ static void test_extra(void **state) {
 	cfg_free(cfg);
 }
 
+static void test_append_routes(void **state) {
+	struct ipc_user_settings extra = {
+		.nb_routes = 1,
+		.routes = {{four(10, 7, 0, 0), 16, {0}}},
+	};
+	struct cfg *cfg = campus();
+	struct settings s;
+	size_t nb = cfg->network.nb_split_include, nb_not = cfg->network.nb_split_exclude;
+
+	cfg->network.append_routes = true;
+	settings_compute(&s, cfg, &(struct settings_who){0});
+	assert_ptr_equal(s.network.split_include, cfg->network.split_include);
+	assert_int_equal(s.network.nb_split_include, nb);
+	settings_compute(
+		&s, cfg, &(struct settings_who){NULL, NULL, "turing@university.example", NULL});
+	assert_int_equal(s.network.nb_split_include, 1 + nb);
+	expect_addr(&s.network.split_include[0].addr, "10.0.9.0");
+	expect_addr(&s.network.split_include[1].addr, "10.0.0.0");
+	assert_int_equal(s.network.nb_split_exclude, nb_not);
+	settings_compute(
+		&s, cfg, &(struct settings_who){NULL, NULL, "turing@university.example", &extra});
+	assert_int_equal(s.network.nb_split_include, 1 + nb);
+	expect_addr(&s.network.split_include[0].addr, "10.7.0.0");
+	expect_addr(&s.network.split_include[1].addr, "10.0.0.0");
+	cfg_free(cfg);
+}
+
+static void test_append_many(void **state) {
+	struct cfg_prefix *more = calloc(CFG_ROUTES_MAX, sizeof(*more));
+	struct cfg cfg = {.network = {.split_include = more,
+				  .nb_split_include = CFG_ROUTES_MAX,
+				  .append_routes = true}};
+	struct cfg_group group = {.name = (char[]){"g"},
+		.settings = {.set = CFG_SET_SPLIT_INCLUDE,
+			.network = {.split_include = calloc(CFG_ROUTES_MAX, sizeof(*more)),
+				.nb_split_include = CFG_ROUTES_MAX}}};
+	struct settings s;
+
+	cfg.groups = &group;
+	cfg.nb_groups = 1;
+	more[CFG_ROUTES_MAX - 1].len = 77;
+	settings_compute(&s, &cfg, &(struct settings_who){NULL, "g", NULL, NULL});
+	assert_int_equal(s.network.nb_split_include, 2 * CFG_ROUTES_MAX);
+	assert_int_equal(s.network.split_include[2 * CFG_ROUTES_MAX - 1].len, 77);
+	free(group.settings.network.split_include);
+	free(more);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_zero),
 		cmocka_unit_test(test_extra),
+		cmocka_unit_test(test_append_routes),
+		cmocka_unit_test(test_append_many),
 	};
 	int ret = cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 
