@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 #define ABI_MAGIC 0x4b545350u // "PSTK"
-#define ABI_VERSION 1u // the version this header describes
-#define ABI_VERSION_MIN 1u // the oldest a peer may speak
+#define ABI_VERSION 2u // the version this header describes
+#define ABI_VERSION_MIN 2u // the oldest a peer may speak
 
 #define ABI_SOCKET_PATH "/run/penstock/dataplane.sock"
 #define ABI_EDGES_MAX 64u // edge processes that can be attached at once

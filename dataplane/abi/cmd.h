@@ -10,13 +10,15 @@
 
 enum abi_cmd_type {
 	ABI_CMD_SESSION_ADD =
-		1, // -EEXIST index in use, -EINVAL, -ENOSPC, -EADDRINUSE inner address
+		1, // -EEXIST index in use, -EINVAL, -ENOSPC, -EADDRINUSE inner address, -ENOENT filter
 	ABI_CMD_SESSION_DEL = 2, // -ESTALE unknown or older generation
 	ABI_CMD_STREAM_SET = 3, // attach or replace the TLS stream; -EBADF no such token
 	ABI_CMD_DTLS_SET = 4, // attach or replace the DTLS channel
-	ABI_CMD_SESSION_UPDATE = 5, // change the timers and limits of struct abi_policy
-	ABI_CMD_DUMP = 6, // one ABI_EVT_SESSION per session, then ABI_EVT_DUMP_END
+	ABI_CMD_SESSION_UPDATE = 5, // change what struct abi_policy says; -ENOENT filter
+	ABI_CMD_DUMP = 6, // ABI_EVT_FILTER of each, ABI_EVT_SESSION of each, then ABI_EVT_DUMP_END
 	ABI_CMD_SETTINGS = 7, // what all sessions share
+	ABI_CMD_FILTER_ADD = 8, // part of a filter; in force with its last one
+	ABI_CMD_FILTER_DEL = 9, // -ENOENT, -EBUSY: sessions refer to it
 };
 
 #define ABI_POLICY_NO_DTLS (1u << 0)
@@ -36,16 +38,65 @@ struct abi_policy {
 	uint32_t tx_bytes_per_s;
 	uint8_t dscp; // of outer datagrams, 0..63
 	uint8_t reserved2[3];
+	uint64_t filter; // where it may reach; 0: everywhere
 };
-_Static_assert(sizeof(struct abi_policy) == 40, "abi_policy");
+_Static_assert(sizeof(struct abi_policy) == 48, "abi_policy");
+
+// A filter says where a session's client may reach: packets to and from a far end that it does not
+// allow are dropped. Sessions share one by naming it, and it never changes: another content has
+// another name. Nothing else is kept of how it came to be.
+#define ABI_FILTERS_MAX 4096u
+#define ABI_FILTER_RULES_MAX 4096u // of one
+#define ABI_FILTERS_RULES_MAX (1u << 20) // of all
+#define ABI_FILTER_PART 14u // rules in one command
+
+#define ABI_FILTER_ROUTES (1u << 0) // the far end is in a ROUTE (if there is any) and in no EXCLUDE
+#define ABI_FILTER_ALLOW (1u << 1) // and its protocol and port are those of a SERVICE
+#define ABI_FILTER_DENY (1u << 2) // or are not
+
+enum abi_filter_kind {
+	ABI_FILTER_ROUTE = 1, // addr, len
+	ABI_FILTER_EXCLUDE = 2, // addr, len; goes before any ROUTE
+	ABI_FILTER_SERVICE = 3, // protocol, low, high
+	ABI_FILTER_DNS = 4, // addr: port 53 of it, by UDP and TCP, is reached whatever else is said
+};
+
+// What a kind does not have is 0.
+struct abi_filter_rule {
+	struct abi_addr addr; // v4-mapped
+	uint8_t kind; // enum abi_filter_kind
+	uint8_t len; // of a prefix, in its family
+	uint8_t protocol; // IANA's number: 1 ICMP, 6 TCP, 17 UDP, 50 ESP, 58 ICMPv6, 132 SCTP
+	uint8_t reserved;
+	uint16_t low, high; // ports, host byte order; 0..65535: all. Without ports: 0..65535
+};
+_Static_assert(sizeof(struct abi_filter_rule) == 24, "abi_filter_rule");
+
+// Rules [first, first + nb) of `total`. Parts come in order and without another filter's between
+// them; one with `first` 0 begins anew. One that is there already is left as it is.
+struct abi_cmd_filter_add {
+	uint64_t filter; // its name, not 0
+	uint32_t flags; // ABI_FILTER_*; the same in all parts
+	uint16_t total; // may be 0
+	uint16_t first;
+	uint16_t nb; // at most ABI_FILTER_PART; 0 only when total is
+	uint16_t reserved[3];
+	struct abi_filter_rule rule[ABI_FILTER_PART];
+};
+_Static_assert(sizeof(struct abi_cmd_filter_add) == 360, "abi_cmd_filter_add");
+
+struct abi_cmd_filter_del {
+	uint64_t filter;
+};
 
 struct abi_cmd_session_add {
 	struct abi_addr inner4; // v4-mapped, or all zero
 	struct abi_addr inner6; // or all zero
 	uint8_t inner6_prefix; // 128, or the length of the prefix that is the client's
-	uint8_t reserved[3];
+	uint8_t reserved[7];
 	struct abi_policy policy;
 };
+_Static_assert(sizeof(struct abi_cmd_session_add) == 88, "abi_cmd_session_add");
 
 struct abi_cmd_session_del {
 	uint32_t reason; // enum abi_end; tells which frame the client gets
@@ -83,6 +134,8 @@ struct abi_cmd {
 		struct abi_cmd_stream_set stream_set;
 		struct abi_cmd_dtls_set dtls_set;
 		struct abi_policy policy; // SESSION_UPDATE
+		struct abi_cmd_filter_add filter_add; // no sid
+		struct abi_cmd_filter_del filter_del; // no sid
 		uint8_t raw[368];
 	};
 };
@@ -105,6 +158,7 @@ enum abi_evt_type {
 	ABI_EVT_SESSION = 6, // answer to DUMP
 	ABI_EVT_DUMP_END = 7,
 	ABI_EVT_REKEY = 8, // keys near exhaustion
+	ABI_EVT_FILTER = 9, // answer to DUMP: `filter` is there
 };
 
 // Why a session or a channel ended.
@@ -134,6 +188,7 @@ struct abi_evt {
 	struct abi_tuple tuple; // DTLS_*, SESSION with DTLS
 	struct abi_addr inner4; // SESSION
 	struct abi_addr inner6; // SESSION
-	uint64_t reserved[5];
+	uint64_t filter; // SESSION: of its policy; FILTER
+	uint64_t reserved[4];
 };
 _Static_assert(sizeof(struct abi_evt) == 128, "abi_evt");

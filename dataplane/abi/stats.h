@@ -72,7 +72,11 @@
 	X(drop_multicast, "Dropped: multicast or broadcast that is not forwarded") \
 	X(drop_not_ours, "Dropped: not for the VPN, on a port that the kernel serves by itself") \
 	X(drop_punt_nobody, "Dropped: handshake datagram while no edge process was attached") \
-	X(drop_punt_long, "Dropped: handshake datagram longer than the control plane takes")
+	X(drop_punt_long, "Dropped: handshake datagram longer than the control plane takes") \
+	X(drop_filter_route, "Dropped: to or from a network that the session may not reach") \
+	X(drop_filter_port, "Dropped: protocol or port that the session may not reach") \
+	X(drop_filter_fragment, \
+		"Dropped: fragment without the ports that the session's filter has to see")
 
 enum abi_counter {
 #define X(name, text) ABI_C_##name,
@@ -126,9 +130,11 @@ struct abi_session_stats {
 	uint16_t worker;
 	uint64_t rx_packets, rx_bytes; // from the client, inner bytes
 	uint64_t tx_packets, tx_bytes; // to the client, inner bytes
-	uint64_t last_rx_s; // CLOCK_MONOTONIC seconds of the last authentic record
-	uint64_t last_data_s; // of the last data packet that counts as use
-	uint64_t reserved;
+	uint32_t last_rx_s; // CLOCK_MONOTONIC seconds of the last authentic record
+	uint32_t last_data_s; // of the last data packet that counts as use
+	// Dropped by its filter, both ways; any worker adds.
+	uint64_t filtered_routes;
+	uint64_t filtered_ports; // for protocol or port, or as a fragment that does not show it
 };
 _Static_assert(sizeof(struct abi_session_stats) == 64, "abi_session_stats");
 

@@ -15,6 +15,7 @@
 #include "dataplane/ctl/dump.h"
 #include "dataplane/ctl/validate.h"
 #include "dataplane/stream/stream.h"
+#include "dataplane/table/filter.h"
 #include "dataplane/table/session.h"
 
 #define UPDATES_MAX 1024u // policies that workers have not taken yet
@@ -102,6 +103,7 @@ static void updates_free(void) {
 
 static int session_update(const struct abi_cmd *cmd) {
 	struct dp_session *session = dp_session_get(cmd->sid);
+	struct dp_filter *filter = NULL;
 	struct update *update;
 	int rc;
 
@@ -117,11 +119,20 @@ static int session_update(const struct abi_cmd *cmd) {
 	update->message = (struct dp_message){.run = run_update, .arg = update};
 	update->sid = cmd->sid;
 	update->policy = cmd->policy;
+	if (cmd->policy.filter != 0) {
+		filter = dp_filter_get(cmd->policy.filter);
+		if (filter == NULL) {
+			free(update);
+			return -ENOENT;
+		}
+	}
 	rc = dp_message_send(&dp_lcores[session->owner], &update->message);
 	if (rc != 0) {
+		dp_filter_put(filter);
 		free(update);
 		return rc;
 	}
+	dp_session_filter_set(session, filter);
 	SLIST_INSERT_HEAD(&updates, update, next);
 	nb_updates++;
 	return 0;
@@ -152,6 +163,12 @@ static int command(const struct abi_cmd *cmd) {
 		break;
 	case ABI_CMD_DUMP:
 		ctl_dump_start();
+		break;
+	case ABI_CMD_FILTER_ADD:
+		rc = dp_filter_add(&cmd->filter_add);
+		break;
+	case ABI_CMD_FILTER_DEL:
+		rc = dp_filter_del(cmd->filter_del.filter);
 		break;
 	default:
 		rc = -EOPNOTSUPP;

@@ -13,6 +13,7 @@
 #define MTU_MAX 9000u
 #define DSCP_MAX 63u
 #define DTLS_SEQ_MAX ((UINT64_C(1) << 48) - 1)
+#define FILTER_FLAGS (ABI_FILTER_ROUTES | ABI_FILTER_ALLOW | ABI_FILTER_DENY)
 #define POLICY_FLAGS (ABI_POLICY_NO_DTLS | ABI_POLICY_CLIENT_TO_CLIENT)
 
 static bool zero(const void *bytes, size_t len) {
@@ -77,6 +78,59 @@ static bool dtls_ok(const struct abi_cmd_dtls_set *set) {
 		keys_ok(&set->tx, set->version, DTLS_SEQ_MAX);
 }
 
+static bool prefix_rule_ok(const struct abi_filter_rule *rule) {
+	return rule->len <= (abi_addr_is4(&rule->addr) ? 32 : 128) && rule->protocol == 0 &&
+		rule->low == 0 && rule->high == 0;
+}
+
+static bool service_rule_ok(const struct abi_filter_rule *rule) {
+	bool all = rule->low == 0 && rule->high == UINT16_MAX;
+
+	if (!zero(&rule->addr, sizeof(rule->addr)) || rule->len != 0 || rule->low > rule->high)
+		return false;
+	switch (rule->protocol) {
+	case 6: // TCP
+	case 17: // UDP
+	case 132: // SCTP
+		return true;
+	case 1: // ICMP
+	case 50: // ESP
+	case 58: // ICMPv6
+		return all;
+	}
+	return false;
+}
+
+static bool rule_ok(const struct abi_filter_rule *rule) {
+	if (rule->reserved != 0)
+		return false;
+	switch (rule->kind) {
+	case ABI_FILTER_ROUTE:
+	case ABI_FILTER_EXCLUDE:
+		return prefix_rule_ok(rule);
+	case ABI_FILTER_SERVICE:
+		return service_rule_ok(rule);
+	case ABI_FILTER_DNS:
+		return !zero(&rule->addr, sizeof(rule->addr)) && rule->len == 0 &&
+			prefix_rule_ok(rule);
+	}
+	return false;
+}
+
+static bool filter_add_ok(const struct abi_cmd_filter_add *add) {
+	if (add->filter == 0 || (add->flags & ~(uint32_t)FILTER_FLAGS) != 0 ||
+		(add->flags & (ABI_FILTER_ALLOW | ABI_FILTER_DENY)) ==
+			(ABI_FILTER_ALLOW | ABI_FILTER_DENY))
+		return false;
+	if (add->total > ABI_FILTER_RULES_MAX || add->nb > ABI_FILTER_PART ||
+		(uint32_t)add->first + add->nb > add->total || (add->nb == 0) != (add->total == 0))
+		return false;
+	for (unsigned i = 0; i < add->nb; i++)
+		if (!rule_ok(&add->rule[i]))
+			return false;
+	return zero(add->reserved, sizeof(add->reserved));
+}
+
 static bool sid_ok(const struct abi_cmd *cmd) {
 	return cmd->sid.index < ABI_SESSIONS_MAX && cmd->sid.generation != 0;
 }
@@ -104,6 +158,12 @@ int dp_cmd_validate(const struct abi_cmd *cmd) {
 		break;
 	case ABI_CMD_DUMP:
 		ok = true;
+		break;
+	case ABI_CMD_FILTER_ADD:
+		ok = filter_add_ok(&cmd->filter_add);
+		break;
+	case ABI_CMD_FILTER_DEL:
+		ok = cmd->filter_del.filter != 0;
 		break;
 	default:
 		return -EOPNOTSUPP;

@@ -20,6 +20,9 @@ static const enum abi_counter reasons[ICMP_KIND_MAX] = {
 	[ICMP_NET_UNREACHABLE] = ABI_C_drop_no_route,
 	[ICMP_HOST_UNREACHABLE] = ABI_C_drop_no_session,
 	[ICMP_PROHIBITED] = ABI_C_drop_client_to_client,
+	[ICMP_FILTERED_ROUTE] = ABI_C_drop_filter_route,
+	[ICMP_FILTERED_PORT] = ABI_C_drop_filter_port,
+	[ICMP_FILTERED_FRAGMENT] = ABI_C_drop_filter_fragment,
 };
 
 // RFC 1812 4.3.2.8, RFC 4443 2.4 f: a token bucket, a tenth of a second's worth but at least 10.

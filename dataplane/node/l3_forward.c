@@ -75,6 +75,56 @@ static __attribute__((noinline)) void clamp(uint8_t *ip, struct ip_info info, ui
 		dp_count(ABI_C_mss_clamped, 1);
 }
 
+// What the session's filter says of a packet that its client sent, or that comes to it. The client
+// is told; others only find out that nobody answers. Runs on any worker, so the count is shared. The
+// header is parsed again: what the caller knows of it stays in registers.
+static __attribute__((noinline)) unsigned filter(
+	struct rte_mbuf *m, struct dp_session *session, bool to_client) {
+	static const struct {
+		enum abi_counter counter;
+		enum icmp_kind kind;
+	} reasons[] = {
+		[FILTER_ROUTE] = {ABI_C_drop_filter_route, ICMP_FILTERED_ROUTE},
+		[FILTER_PORT] = {ABI_C_drop_filter_port, ICMP_FILTERED_PORT},
+		[FILTER_FRAGMENT] = {ABI_C_drop_filter_fragment, ICMP_FILTERED_FRAGMENT},
+	};
+	const struct dp_filter *rules = atomic_load_explicit(
+		&session->filter, memory_order_acquire);
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	enum filter_verdict verdict;
+	struct ip_info info;
+
+	if (rules == NULL) // it has just gone
+		return 0;
+	if (ip_parse_quick(ip, m->data_len, false, &info) != IP_OK)
+		return DROP + ABI_C_drop_inner_bad;
+	verdict = filter_match(&rules->rules, ip, &info, to_client);
+	if (likely(verdict == FILTER_PASS))
+		return 0;
+	__atomic_fetch_add(verdict == FILTER_ROUTE ? &session->stats->filtered_routes
+						   : &session->stats->filtered_ports,
+		1, __ATOMIC_RELAXED);
+	if (to_client)
+		return DROP + reasons[verdict].counter;
+	dp_pkt(m)->icmp_kind = (uint8_t)reasons[verdict].kind;
+	dp_pkt(m)->icmp_mtu = 0;
+	return EDGE_ICMP_ERROR;
+}
+
+// 0 (which is an edge, but no verdict's): it may pass.
+INLINE unsigned filter_from(const struct packet *p) {
+	if (p->from == NULL ||
+		likely(!atomic_load_explicit(&p->from->filtered, memory_order_relaxed)))
+		return 0;
+	return filter(p->m, p->from, false);
+}
+
+INLINE unsigned filter_to(const struct packet *p, struct dp_session *session) {
+	if (likely(!atomic_load_explicit(&session->filtered, memory_order_relaxed)) || p->local)
+		return 0;
+	return filter(p->m, session, true);
+}
+
 static bool may_reach(const struct dp_session *from, const struct dp_session *to) {
 	return dp_l3.client_to_client && (from->flags & to->flags & ABI_POLICY_CLIENT_TO_CLIENT);
 }
@@ -82,7 +132,10 @@ static bool may_reach(const struct dp_session *from, const struct dp_session *to
 INLINE unsigned to_client(struct packet *p, struct dp_session *session) {
 	struct dp_session *from = p->from;
 	uint16_t mtu = session_mtu(session), mss_mtu = mtu;
+	unsigned refused = filter_to(p, session);
 
+	if (unlikely(refused != 0))
+		return refused;
 	if (from != NULL) {
 		if (!may_reach(from, session))
 			return icmp(p, ICMP_PROHIBITED, 0);
@@ -176,8 +229,12 @@ INLINE unsigned check(struct packet *p) {
 
 // `session`: who has the destination's address; `pool`: a pool has it.
 INLINE unsigned forward(struct packet *p, struct dp_session *session, bool pool) {
+	unsigned refused = filter_from(p);
+
 	p->v6 = p->info.version == 6;
 	p->mtu = UINT16_MAX;
+	if (unlikely(refused != 0))
+		return refused;
 	if (session != NULL && (likely(!p->v6) || dp_session_has6(session, p->ip + 24)))
 		return to_client(p, session);
 	if (unlikely(pool) && !dp_l3_is_gateway(p->v6, ip_destination(p->ip, p->info.version)))

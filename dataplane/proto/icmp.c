@@ -20,6 +20,9 @@ static const struct {
 	[ICMP_NET_UNREACHABLE] = {3, 0, 1, 0},
 	[ICMP_HOST_UNREACHABLE] = {3, 1, 1, 3},
 	[ICMP_PROHIBITED] = {3, 13, 1, 1},
+	[ICMP_FILTERED_ROUTE] = {3, 13, 1, 1},
+	[ICMP_FILTERED_PORT] = {3, 13, 1, 1},
+	[ICMP_FILTERED_FRAGMENT] = {3, 13, 1, 1},
 };
 
 // RFC 1122 3.2.2: queries get errors, errors and redirects do not, nor does what is unknown.

@@ -16,6 +16,9 @@ enum icmp_kind {
 	ICMP_NET_UNREACHABLE, // v4 3/0, v6 1/0
 	ICMP_HOST_UNREACHABLE, // v4 3/1, v6 1/3
 	ICMP_PROHIBITED, // v4 3/13 (RFC 1812, 5.2.7.1), v6 1/1
+	ICMP_FILTERED_ROUTE, // the same three times: they are counted apart
+	ICMP_FILTERED_PORT,
+	ICMP_FILTERED_FRAGMENT,
 	ICMP_KIND_MAX,
 };
 

@@ -221,6 +221,15 @@ int dp_session_tuple_set(struct dp_session *session, const struct abi_tuple *tup
 
 // Sessions.
 
+void dp_session_filter_set(struct dp_session *session, struct dp_filter *filter) {
+	struct dp_filter *before = atomic_exchange_explicit(
+		&session->filter, filter, memory_order_acq_rel);
+
+	// behind the pointer: who sees the flag sees a filter, or that it has gone again
+	atomic_store_explicit(&session->filtered, filter != NULL, memory_order_release);
+	dp_filter_put(before);
+}
+
 static int add_check(const struct abi_cmd *cmd) {
 	const struct abi_cmd_session_add *add = &cmd->session_add;
 
@@ -261,22 +270,31 @@ static void stats_start(const struct dp_session *session) {
 	__atomic_store_n(&s->generation, 0, __ATOMIC_RELEASE);
 	*s = (struct abi_session_stats){
 		.worker = session->owner,
-		.last_rx_s = (uint64_t)ts.tv_sec,
-		.last_data_s = (uint64_t)ts.tv_sec,
+		.last_rx_s = (uint32_t)ts.tv_sec,
+		.last_data_s = (uint32_t)ts.tv_sec,
 	};
 	__atomic_store_n(&s->generation, session->sid.generation, __ATOMIC_RELEASE);
 }
 
 int dp_session_add(const struct abi_cmd *cmd) {
 	const struct abi_cmd_session_add *add = &cmd->session_add;
+	struct dp_filter *filter = NULL;
 	struct dp_session *session;
 	int rc = add_check(cmd);
 
 	if (rc != 0)
 		return rc;
+	if (add->policy.filter != 0) {
+		filter = dp_filter_get(add->policy.filter);
+		if (filter == NULL)
+			return -ENOENT;
+	}
 	session = session_new(cmd);
-	if (session == NULL)
+	if (session == NULL) {
+		dp_filter_put(filter);
 		return -ENOMEM;
+	}
+	dp_session_filter_set(session, filter); // before anybody finds it
 	stats_start(session);
 	atomic_store_explicit(&slots[cmd->sid.index], session, memory_order_release);
 	session_index_inner_set(session, &add->inner4, &add->inner6);
@@ -314,6 +332,8 @@ int dp_session_del(struct abi_sid sid, enum abi_end reason) {
 		return -ESTALE;
 	inner_addresses(session, &inner4, &inner6);
 	session_index_inner_clear(&inner4, &inner6);
+	// `filter` stays for who still holds the session: it is freed no sooner than that
+	dp_filter_put(atomic_load_explicit(&session->filter, memory_order_relaxed));
 	older_drop(session);
 	dp_session_dtls_clear(sid);
 	atomic_store_explicit(&slots[sid.index], NULL, memory_order_release);
@@ -332,6 +352,7 @@ void dp_session_table_fini(void) {
 	}
 	if (slots != NULL)
 		dp_reclaim_flush();
+	dp_filters_fini();
 	session_index_fini();
 	dp_slab_fini(&session_slab);
 	dp_slab_fini(&dtls_slab);

@@ -22,6 +22,7 @@
 #include "dataplane/abi/stats.h"
 #include "dataplane/crypto/crypto.h"
 #include "dataplane/crypto/replay.h"
+#include "dataplane/table/filter.h"
 #include "dataplane/table/reclaim.h"
 
 struct cfg;
@@ -95,6 +96,7 @@ struct dp_session {
 	bool has6;
 	uint16_t dtls_mtu; // of `dtls`: inner bytes; 0: as `mtu`
 	bool limited; // policy has a rate
+	_Atomic bool filtered; // ctl: `filter` is to be looked at
 	// timers (TSC), owner
 	uint64_t last_rx __attribute__((aligned(64))); // any authentic record
 	uint64_t last_dtls_rx;
@@ -106,6 +108,7 @@ struct dp_session {
 	uint64_t last_probe;
 	uint64_t started; // session timeout counts from here
 	struct dp_bucket rx_bucket, tx_bucket; // owner
+	struct dp_filter *_Atomic filter; // ctl publishes: where it may reach; NULL: everywhere
 	// ctl alone
 	struct abi_tuple hashed; // the present channel's tuple as the hash has it
 	struct dp_reclaim reclaim;
@@ -134,9 +137,12 @@ int dp_session_pools_set(const struct cfg *cfg);
 uint32_t dp_session_max(void);
 uint32_t dp_session_count(void); // installed now
 
-// Control thread. 0 or -EEXIST, -EINVAL, -ENOSPC, -EADDRINUSE, -ESTALE, -ENOMEM.
+// Control thread. 0 or -EEXIST, -EINVAL, -ENOSPC, -EADDRINUSE, -ESTALE, -ENOMEM, -ENOENT (filter).
 int dp_session_add(const struct abi_cmd *cmd);
 int dp_session_del(struct abi_sid sid, enum abi_end reason);
+// The filter is in force for all that workers look at from now on; NULL: none. Takes over the
+// reference, and gives back the one before.
+void dp_session_filter_set(struct dp_session *session, struct dp_filter *filter);
 // Installs or replaces the DTLS channel; the one before goes on decrypting for some seconds.
 int dp_session_dtls_set(const struct abi_cmd *cmd);
 // Removes the present DTLS channel. 0 or -ESTALE.

@@ -165,6 +165,8 @@ static void print_line(struct line *line, double tsc_per_core) {
 		number ? "" : "\"", sizes[line->size].name, number ? "" : "\"");
 	printf("\"checksums\":\"%s\",\"sessions\":%u,\"round\":%u,", line->checked ? "nic" : "cpu",
 		sessions, program.packets);
+	if (program.filter)
+		printf("\"filter\":true,");
 	printf("\"cycles_packet\":%.1f,\"cycles_median\":%.1f,", min, median);
 	printf("\"floor_cycles\":%.1f,\"floor_median\":%.1f,\"ratio\":%.3f,\"ratio_median\":%.3f,",
 		floor, rounds_median(line->bare, line->n), min / floor,
@@ -227,6 +229,8 @@ static int start(void) {
 		ret = gateway_start(&options);
 	if (ret == 0)
 		ret = traffic_init(3 * sessions);
+	if (ret == 0 && program.filter)
+		ret = traffic_filter();
 	for (unsigned c = 0; ret == 0 && c < RTE_DIM(ciphers); c++)
 		ret = traffic_clients_add(sessions, ciphers[c]);
 	if (ret == 0)

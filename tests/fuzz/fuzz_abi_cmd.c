@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 	memcpy(&cmd, data, size < sizeof(cmd) ? size : sizeof(cmd));
 	if (dp_cmd_validate(&cmd) != 0)
 		return 0;
-	if (cmd.type != ABI_CMD_DUMP)
+	if (cmd.type < ABI_CMD_DUMP)
 		require(cmd.sid.index < ABI_SESSIONS_MAX && cmd.sid.generation != 0);
 	switch (cmd.type) {
 	case ABI_CMD_SESSION_ADD:
@@ -33,6 +33,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 		break;
 	case ABI_CMD_DTLS_SET:
 		require(cmd.dtls_set.tx.seq < UINT64_C(1) << 48 && cmd.dtls_set.epoch != 0);
+		break;
+	case ABI_CMD_FILTER_ADD:
+		require(cmd.filter_add.nb <= ABI_FILTER_PART);
+		require(cmd.filter_add.first + cmd.filter_add.nb <= cmd.filter_add.total);
+		for (unsigned i = 0; i < cmd.filter_add.nb; i++)
+			require(cmd.filter_add.rule[i].low <= cmd.filter_add.rule[i].high);
 		break;
 	default:
 		break;

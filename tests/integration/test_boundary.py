@@ -20,8 +20,8 @@ import time
 MAGIC = 0x4B545350
 SESSION, EDGE, MONITOR = 1, 2, 3
 CMD, CPL, EVT, PUNT = (1024, 384), (1024, 16), (4096, 128), (512, 2048)
-ADD, DEL, STREAM, DTLS, UPDATE, DUMP = 1, 2, 3, 4, 5, 6
-EINVAL, EEXIST, EBADF, EBUSY, EPROTO, EADDRINUSE, ESTALE, EOPNOTSUPP = 22, 17, 9, 16, 71, 98, 116, 95
+ADD, DEL, STREAM, DTLS, UPDATE, DUMP, FILTER_ADD, FILTER_DEL = 1, 2, 3, 4, 5, 6, 8, 9
+ENOENT, EINVAL, EEXIST, EBADF, EBUSY, EPROTO, EADDRINUSE, ESTALE, EOPNOTSUPP = 2, 22, 17, 9, 16, 71, 98, 116, 95
 
 
 def check(condition, what):
@@ -65,7 +65,7 @@ class Ring:
 
 
 class Peer:
-    def __init__(self, path, role, index=0, magic=MAGIC, versions=(1, 1)):
+    def __init__(self, path, role, index=0, magic=MAGIC, versions=(2, 2)):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.sock.connect(path)  # waits for room in the backlog
         self.sock.settimeout(10)
@@ -124,6 +124,8 @@ class Peer:
                 "HHIII", self.wait(self.evt))
             if kind == 7:
                 return sessions
+            if kind == 9:
+                continue
             check(kind == 6, "event in a dump")
             sessions.append((index, generation, channels))
 
@@ -143,12 +145,21 @@ def v4(text):
     return b"\0" * 10 + b"\xff\xff" + socket.inet_aton(text)
 
 
-def policy(mtu=1400):
-    return struct.pack("IHHIIIIIIIB3x", 0, mtu, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+def policy(mtu=1400, name=0):
+    return struct.pack("IHHIIIIIIIB3xQ", 0, mtu, 0, 0, 0, 0, 0, 0, 0, 0, 0, name)
 
 
-def add(address, mtu=1400):
-    return v4(address) + b"\0" * 16 + struct.pack("B3x", 0) + policy(mtu)
+def add(address, mtu=1400, name=0):
+    return v4(address) + b"\0" * 16 + struct.pack("B7x", 0) + policy(mtu, name)
+
+
+def route(address, length, kind=1):
+    return v4(address) + struct.pack("BBBBHH", kind, length, 0, 0, 0, 0)
+
+
+def filter_part(name, rules, total=None, first=0, flags=1):
+    total = len(rules) if total is None else total
+    return struct.pack("QIHHH6x", name, flags, total, first, len(rules)) + b"".join(rules)
 
 
 def keys(length, seq=0, secret=b""):
@@ -199,7 +210,7 @@ class Gateway:
 def test_hello(gw):
     check(os.stat(gw.path).st_mode & 0o777 == 0o600, "mode of the socket")
     check(gw.peer(SESSION, magic=1).closed, "a wrong magic gets no answer")
-    check(gw.peer(SESSION, versions=(2, 9)).status == -EPROTO, "version")
+    check(gw.peer(SESSION, versions=(3, 9)).status == -EPROTO, "version")
     check(gw.peer(SESSION, versions=(1, 9)).status == 0, "version range")
     check(gw.peer(9).status == -EINVAL, "role")
     check(gw.peer(EDGE, 64).status == -EINVAL, "edge number")
@@ -252,6 +263,44 @@ def test_commands(gw):
     check(peer.command(DEL, 3, 1, struct.pack("I", 2)) == -ESTALE, "del twice")
     check(peer.dump() == [], "empty again")
     peer.close()
+
+
+def test_filters(gw):
+    peer = gw.peer(SESSION)
+    rules = [route(f"10.1.{n}.0", 24) for n in range(20)]
+    check(peer.command(ADD, 20, 1, add("10.200.0.20", name=7)) == -ENOENT, "no such filter")
+    check(peer.command(FILTER_ADD, 0, 0, filter_part(7, rules[:14], 20)) == 0, "first part")
+    check(peer.command(ADD, 20, 1, add("10.200.0.20", name=7)) == -ENOENT, "half a filter")
+    check(peer.command(FILTER_ADD, 0, 0, filter_part(7, rules[14:], 20, 14)) == 0, "second part")
+    check(peer.command(ADD, 20, 1, add("10.200.0.20", name=7)) == 0, "session with a filter")
+    check(peer.command(FILTER_DEL, 0, 0, struct.pack("Q", 7)) == -EBUSY, "filter in use")
+    check(peer.command(FILTER_ADD, 0, 0, filter_part(8, rules[:1])) == 0, "another filter")
+    check(peer.command(UPDATE, 20, 1, policy(name=9)) == -ENOENT, "update: no such filter")
+    check(peer.command(UPDATE, 20, 1, policy(name=8)) == 0, "another filter for it")
+    check(peer.command(FILTER_DEL, 0, 0, struct.pack("Q", 7)) == 0, "filter that is not used")
+    check(peer.command(FILTER_DEL, 0, 0, struct.pack("Q", 7)) == -ENOENT, "twice")
+    check(peer.command(DEL, 20, 1, struct.pack("I", 2)) == 0, "end of the session")
+    check(peer.command(FILTER_DEL, 0, 0, struct.pack("Q", 8)) == 0, "filter of a past session")
+    # parts that do not fit together, and rules that are none
+    check(peer.command(FILTER_ADD, 0, 0, filter_part(9, rules[:6], 20, 14)) == -EINVAL, "no start")
+    for wrong in (filter_part(0, rules[:1]), filter_part(9, rules[:1], 5000),
+                  filter_part(9, rules[:1], flags=6), filter_part(9, rules[:1], flags=8),
+                  filter_part(9, [route("10.0.0.0", 33)]), filter_part(9, [route("10.0.0.0", 8, 5)]),
+                  filter_part(9, rules[:2], 1), filter_part(9, [], 3)):
+        check(peer.command(FILTER_ADD, 0, 0, wrong) == -EINVAL, "a wrong filter")
+    # as many as there is room for, and no more
+    done = 0
+    while peer.command(FILTER_ADD, 0, 0, filter_part(1000 + done, rules[:1])) == 0:
+        done += 1
+        check(done <= 4096, "filters without a limit")
+    check(done == 4096, f"{done} filters")
+    peer.close()
+    peer = gw.peer(SESSION)
+    peer.dump()
+    for n in range(done):
+        check(peer.command(FILTER_DEL, 0, 0, struct.pack("Q", 1000 + n)) == 0, "away")
+    peer.close()
+    gw.alive("filters")
 
 
 def test_stream(gw):
@@ -321,7 +370,7 @@ def test_hostile(gw):
         check(peer.status == 0 and edge.status == 0, "attach")
         for i in range(1500):
             body = bytearray(rng.randbytes(384))
-            struct.pack_into("HH", body, 0, rng.randrange(9), 0)
+            struct.pack_into("HH", body, 0, rng.randrange(13), 0)
             struct.pack_into("II", body, 8, rng.randrange(300), rng.randrange(1, 5))
             peer.cmd.push(bytes(body))
             slot = bytearray(rng.randbytes(2048))
@@ -377,7 +426,7 @@ def main():
     gw = None
     try:
         gw = Gateway(directory)
-        for test in (test_hello, test_commands, test_stream, test_churn, test_hostile):
+        for test in (test_hello, test_commands, test_filters, test_stream, test_churn, test_hostile):
             test(gw)
             gw.alive(test.__name__)
             print(f"ok: {test.__name__}")

@@ -45,6 +45,23 @@ static struct abi_cmd stream_cmd(void) {
 	return cmd;
 }
 
+static struct abi_cmd filter_cmd(void) {
+	struct abi_cmd cmd = {.type = ABI_CMD_FILTER_ADD};
+
+	cmd.filter_add = (struct abi_cmd_filter_add){
+		.filter = 7,
+		.flags = ABI_FILTER_ROUTES | ABI_FILTER_ALLOW,
+		.total = 20,
+		.first = 14,
+		.nb = 4,
+		.rule = {{.kind = ABI_FILTER_ROUTE, .addr = v4(0), .len = 24},
+			{.kind = ABI_FILTER_EXCLUDE, .len = 128},
+			{.kind = ABI_FILTER_SERVICE, .protocol = 6, .low = 80, .high = 443},
+			{.kind = ABI_FILTER_DNS, .addr = v4(53)}},
+	};
+	return cmd;
+}
+
 #define REFUSED(make, change) \
 	do { \
 		struct abi_cmd c = make(); \
@@ -128,9 +145,46 @@ static void test_others(void **state) {
 	assert_int_equal(dp_cmd_validate(&cmd), 0);
 	for (unsigned type = 0; type < 65536; type++) {
 		cmd = (struct abi_cmd){.type = (uint16_t)type};
-		if (type < ABI_CMD_SESSION_ADD || type > ABI_CMD_DUMP)
+		if (type < ABI_CMD_SESSION_ADD || type > ABI_CMD_FILTER_DEL ||
+			type == ABI_CMD_SETTINGS)
 			assert_int_equal(dp_cmd_validate(&cmd), -EOPNOTSUPP);
 	}
+}
+
+static void test_filter(void **state) {
+	struct abi_filter_rule *r;
+
+	ACCEPTED(filter_cmd, c.filter_add.total = ABI_FILTER_RULES_MAX);
+	ACCEPTED(filter_cmd, c.filter_add.flags = ABI_FILTER_DENY);
+	ACCEPTED(filter_cmd, c.filter_add.total = c.filter_add.first = c.filter_add.nb = 0);
+	REFUSED(filter_cmd, c.filter_add.filter = 0);
+	REFUSED(filter_cmd, c.filter_add.flags = 8);
+	REFUSED(filter_cmd, c.filter_add.flags = ABI_FILTER_ALLOW | ABI_FILTER_DENY);
+	REFUSED(filter_cmd, c.filter_add.total = ABI_FILTER_RULES_MAX + 1);
+	REFUSED(filter_cmd, c.filter_add.total = 17);
+	REFUSED(filter_cmd, c.filter_add.first = UINT16_MAX);
+	REFUSED(filter_cmd, c.filter_add.nb = 0);
+	REFUSED(filter_cmd, (c.filter_add.nb = ABI_FILTER_PART + 1, c.filter_add.total = 40));
+	REFUSED(filter_cmd, c.filter_add.reserved[1] = 1);
+	REFUSED(filter_cmd, c.filter_add.rule[0].len = 33);
+	REFUSED(filter_cmd, c.filter_add.rule[1].len = 129);
+	REFUSED(filter_cmd, c.filter_add.rule[0].kind = 0);
+	REFUSED(filter_cmd, c.filter_add.rule[0].kind = 5);
+	REFUSED(filter_cmd, c.filter_add.rule[0].high = 1);
+	REFUSED(filter_cmd, c.filter_add.rule[0].reserved = 1);
+	REFUSED(filter_cmd, c.filter_add.rule[2].low = 444);
+	REFUSED(filter_cmd, c.filter_add.rule[2].protocol = 47);
+	REFUSED(filter_cmd, c.filter_add.rule[2].protocol = 1);
+	REFUSED(filter_cmd, c.filter_add.rule[2].addr.bytes[0] = 1);
+	REFUSED(filter_cmd, c.filter_add.rule[3].len = 1);
+	REFUSED(filter_cmd, c.filter_add.rule[3].addr = (struct abi_addr){0});
+	ACCEPTED(filter_cmd,
+		(r = &c.filter_add.rule[2], r->protocol = 1, r->low = 0, r->high = UINT16_MAX));
+	struct abi_cmd del = {.type = ABI_CMD_FILTER_DEL, .filter_del = {7}};
+
+	assert_int_equal(dp_cmd_validate(&del), 0);
+	del.filter_del.filter = 0;
+	assert_int_equal(dp_cmd_validate(&del), -EINVAL);
 }
 
 int main(void) {
@@ -139,6 +193,7 @@ int main(void) {
 		cmocka_unit_test(test_dtls),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

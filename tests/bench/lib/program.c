@@ -25,6 +25,7 @@ static void usage(FILE *out, const char *name, const char *more) {
 		"  --rounds N         of each repeat\n"
 		"  --repeats N        through all in turn\n"
 		"  --no-huge          without huge pages\n"
+		"  --filter           sessions are held to a network and ports\n"
 		"%s",
 		name, more);
 }
@@ -51,6 +52,7 @@ void program_options(struct program *program, int argc, char **argv, const char 
 		{"rounds", required_argument, NULL, 'r'},
 		{"repeats", required_argument, NULL, 'p'},
 		{"no-huge", no_argument, NULL, 'm'},
+		{"filter", no_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
@@ -89,6 +91,9 @@ void program_options(struct program *program, int argc, char **argv, const char 
 			break;
 		case 'm':
 			program->no_huge = true;
+			break;
+		case 'f':
+			program->filter = true;
 			break;
 		case 'h':
 			usage(stdout, program->name, more);

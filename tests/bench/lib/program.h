@@ -15,6 +15,7 @@ struct program {
 	const char *name;
 	bool quick; // --short
 	bool no_huge;
+	bool filter; // sessions have one
 	unsigned rounds; // 0: the benchmark's own choice
 	unsigned repeats;
 	uint32_t sessions; // 0: the benchmark's own choice

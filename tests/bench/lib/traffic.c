@@ -11,6 +11,7 @@
 #include "dataplane/port.h"
 #include "dataplane/proto/dtls12.h"
 #include "dataplane/proto/ip.h"
+#include "dataplane/table/filter.h"
 #include "dataplane/table/session.h"
 #include "tests/bench/lib/gateway.h"
 
@@ -38,6 +39,7 @@ struct client *clients;
 uint32_t nb_clients;
 
 static uint32_t clients_max;
+static uint64_t filter; // of clients to come; 0: none
 static struct bare_key keys[2][CIPHERS];
 static uint8_t ivs[2][CIPHERS][12];
 static uint8_t pattern[PATTERN_LEN]; // payload of all packets
@@ -115,6 +117,26 @@ static struct abi_tuple tuple_of(uint32_t client) {
 	};
 }
 
+int traffic_filter(void) {
+	struct abi_cmd_filter_add add = {
+		.filter = 1,
+		.flags = ABI_FILTER_ROUTES | ABI_FILTER_ALLOW,
+		.total = 5,
+		.nb = 5,
+		.rule = {{.kind = ABI_FILTER_ROUTE, .len = 24},
+			{.kind = ABI_FILTER_ROUTE, .len = 24},
+			{.kind = ABI_FILTER_EXCLUDE, .len = 25},
+			{.kind = ABI_FILTER_SERVICE, .protocol = 6, .low = 443, .high = 443},
+			{.kind = ABI_FILTER_SERVICE, .protocol = 17, .low = 5000, .high = 5010}},
+	};
+
+	add.rule[0].addr = mapped((const uint8_t[]){198, 51, 100, 0});
+	add.rule[1].addr = mapped((const uint8_t[]){192, 168, 0, 0});
+	add.rule[2].addr = mapped((const uint8_t[]){198, 51, 100, 128});
+	filter = add.filter;
+	return dp_filter_add(&add);
+}
+
 static int session_add(uint32_t client) {
 	struct abi_cmd cmd = {.type = ABI_CMD_SESSION_ADD, .sid = {client, 1}};
 	uint8_t inner[4];
@@ -124,6 +146,7 @@ static int session_add(uint32_t client) {
 	cmd.session_add.policy.mtu = 1434;
 	cmd.session_add.policy.dpd_s = 3600; // nobody falls silent in a benchmark
 	cmd.session_add.policy.keepalive_s = 3600;
+	cmd.session_add.policy.filter = filter;
 	return dp_session_add(&cmd);
 }
 

@@ -31,6 +31,8 @@ extern uint32_t nb_clients;
 
 // Room for `max` clients; bare_init is called. 0 or -errno.
 int traffic_init(uint32_t max);
+// Clients that are added from now on are held to the host on the LAN and a few ports. 0 or -errno.
+int traffic_filter(void);
 // Adds `n` clients to the dataplane's session table and gives them a DTLS channel. 0 or -errno.
 int traffic_clients_add(uint32_t n, uint8_t cipher);
 
