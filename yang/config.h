@@ -104,7 +104,37 @@ struct cfg_pool {
 
 #define CFG_ROUTES_MAX 1024u // in a list of them
 
-// What clients are told; RFC-less AnyConnect headers, see docs/protocol.md.
+enum cfg_protocol {
+	CFG_PROTOCOL_TCP,
+	CFG_PROTOCOL_UDP,
+	CFG_PROTOCOL_SCTP,
+	CFG_PROTOCOL_ICMP,
+	CFG_PROTOCOL_ICMPV6,
+	CFG_PROTOCOL_ESP,
+	CFG_PROTOCOL_MAX,
+};
+
+// A protocol and ports of it; 0 to 65535 are all, and what protocols without ports have.
+struct cfg_service {
+	enum cfg_protocol protocol;
+	uint16_t low, high;
+};
+
+enum cfg_reach_mode {
+	CFG_REACH_ALL, // every protocol
+	CFG_REACH_ALLOW, // the services alone
+	CFG_REACH_DENY, // all but them
+};
+
+// Where clients may reach.
+struct cfg_reach {
+	bool to_routes; // split-include without split-exclude, and the DNS servers
+	enum cfg_reach_mode mode;
+	struct cfg_service *services; // grouped by protocol
+	size_t nb_services;
+};
+
+// What clients are told (RFC-less AnyConnect headers, see docs/protocol.md), and held to.
 struct cfg_network {
 	struct cfg_addr *dns;
 	size_t nb_dns;
@@ -131,6 +161,7 @@ struct cfg_network {
 	uint32_t rekey_time; // 0: none
 	uint32_t switch_to_tcp; // 0: 3 x DPD
 	uint32_t rx_rate, tx_rate;
+	struct cfg_reach reach;
 	bool append_routes; // of the top level: behind those of virtual hosts, groups and users
 };
 
@@ -161,6 +192,9 @@ struct cfg_network {
 #define CFG_SET_DENY_ROAMING (1u << 23)
 #define CFG_SET_IPV4 (1u << 24)
 #define CFG_SET_IPV6 (1u << 25)
+#define CFG_SET_TO_ROUTES (1u << 26)
+#define CFG_SET_TO_PORTS (1u << 27)
+#define CFG_SET_FILTER (1u << 28)
 #define CFG_SET_MOBILE_IDLE (1u << 29)
 
 // What is different for the sessions of a virtual host, a group or a user. What is not in `set` is
@@ -175,6 +209,14 @@ struct cfg_settings {
 	uint32_t max_same_clients; // 0: no limit
 	bool deny_roaming;
 	struct cfg_addr ipv4, ipv6; // of a user alone: its own addresses
+	char *filter; // name; empty: none
+};
+
+// Restrictions by name.
+struct cfg_filter {
+	char *name;
+	uint32_t set; // CFG_SET_TO_ROUTES, CFG_SET_TO_PORTS
+	struct cfg_reach reach;
 };
 
 // What a user shows to be let in.
@@ -388,6 +430,8 @@ struct cfg {
 	struct cfg_vhost *vhosts;
 	size_t nb_vhosts;
 	struct cfg_scripts scripts;
+	struct cfg_filter *filters;
+	size_t nb_filters;
 	struct cfg_network network;
 	struct cfg_pool *pools;
 	size_t nb_pools;
@@ -428,6 +472,8 @@ const struct cfg_vhost *cfg_vhost_find(const struct cfg *cfg, const char *server
 const struct cfg_group *cfg_group_find(const struct cfg *cfg, const char *name);
 // The user of this very name, or NULL.
 const struct cfg_user *cfg_user_find(const struct cfg *cfg, const char *name);
+// The filter of this very name, or NULL.
+const struct cfg_filter *cfg_filter_find(const struct cfg *cfg, const char *name);
 // How users of the virtual host (NULL: of none) may log in: *n alternatives, at least one.
 const struct cfg_alternative *cfg_alternatives(
 	const struct cfg *cfg, const struct cfg_vhost *vhost, size_t *n);

@@ -147,6 +147,7 @@ struct cfg *cfg_build(const struct lyd_node *penstock) {
 	cfg->signature_rate = tree_number(penstock, "signature-rate");
 	cfg->log_level = (enum cfg_log_level)tree_choice(penstock, "log-level", levels);
 	build_access(&build, penstock, cfg);
+	build_filters(&build, tree_child(penstock, "filter"), cfg);
 	build_network(&build, tree_child(penstock, "network"), &cfg->network);
 	build_pools(&build, penstock, cfg);
 	build_dataplane(&build, tree_child(penstock, "dataplane"), &cfg->dataplane);
@@ -197,6 +198,7 @@ void cfg_free(struct cfg *cfg) {
 	free(cfg->run_dir);
 	free(cfg->health_path);
 	build_access_free(cfg);
+	build_filters_free(cfg);
 	build_network_free(&cfg->network);
 	dataplane_free(&cfg->dataplane);
 	free(cfg);

@@ -32,7 +32,7 @@ __attribute__((format(printf, 3, 4))) static void path_set(
 
 // ---- what was expected
 
-// Types of other modules, which carry no error message of their own.
+// Types of other modules and unions, which carry no error message of their own.
 static const struct {
 	const char *type, *text;
 } type_texts[] = {
@@ -41,6 +41,7 @@ static const struct {
 	{"inet:ipv6-address-no-zone", "an IPv6 address"},
 	{"inet:ip-prefix", "an IPv4 or IPv6 network with its prefix length"},
 	{"inet:ipv4-prefix", "an IPv4 network with its prefix length, such as 10.0.0.0/16"},
+	{"pst:port-range", "a port from 1 to 65535, or a range such as \"8000-8099\""},
 	{"inet:ipv6-prefix", "an IPv6 network with its prefix length, such as 2001:db8::/64"},
 };
 
@@ -180,6 +181,12 @@ static const char *lexical(
 			return NULL;
 		snprintf(number, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 		return number;
+	case LY_TYPE_UNION: // of numbers and strings: libyang tries one after the other
+		if (json_is_integer(value)) {
+			snprintf(number, size, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+			return number;
+		}
+		return json_string_value(value);
 	default:
 		return json_string_value(value);
 	}

@@ -38,10 +38,37 @@ static bool has_ipv6(const struct cfg *cfg) {
 	return false;
 }
 
+// ---- where clients may reach
+
+static void check_services(struct errors *errors, const struct cfg_reach *reach, const char *path) {
+	static const char *const names[] = {"tcp", "udp", "sctp", "icmp", "icmpv6", "esp"};
+	for (size_t i = 0; i < reach->nb_services; i++) {
+		const struct cfg_service *service = &reach->services[i];
+		if (service->low > service->high)
+			errors_add(errors,
+				"%s/restrict-to-ports/protocol[name='%s']/port: not a range of "
+				"ports, expected a port, or the lower and the higher of two, from "
+				"1 to 65535",
+				path, names[service->protocol]);
+	}
+}
+
+static void check_filter_name(struct errors *errors, const struct cfg *cfg,
+	const struct cfg_settings *settings, const char *path) {
+	if ((settings->set & CFG_SET_FILTER) && cfg_filter_find(cfg, settings->filter) == NULL)
+		errors_add(errors,
+			"%s/filter: unknown filter: %s, expected the name of an entry of filter",
+			path, settings->filter);
+}
+
+// ---- the settings of one level
+
 static void check_one(struct errors *errors, const struct cfg *cfg,
 	const struct cfg_settings *settings, const char *path) {
 	const struct cfg_network *net = &settings->network;
 	check_pool_names(errors, cfg, settings, path);
+	check_filter_name(errors, cfg, settings, path);
+	check_services(errors, &net->reach, path);
 	if (net->tunnel_all_dns && net->nb_dns == 0 && cfg->network.nb_dns == 0)
 		errors_add(errors,
 			"%s: tunnel-all-dns is true but there is no dns, expected a DNS server "
@@ -130,6 +157,11 @@ static void check_owned_once(struct errors *errors, const struct cfg *cfg) {
 
 void cfg_cross_check_settings(struct errors *errors, const struct cfg *cfg) {
 	char path[PATH_LEN];
+	check_services(errors, &cfg->network.reach, TOP "/network");
+	for (size_t i = 0; i < cfg->nb_filters; i++) {
+		snprintf(path, sizeof(path), TOP "/filter[name='%s']", cfg->filters[i].name);
+		check_services(errors, &cfg->filters[i].reach, path);
+	}
 	for (size_t i = 0; i < cfg->nb_vhosts; i++) {
 		snprintf(path, sizeof(path), TOP "/virtual-host[name='%s']/settings",
 			cfg->vhosts[i].name);

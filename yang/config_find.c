@@ -36,6 +36,14 @@ const struct cfg_group *cfg_group_find(const struct cfg *cfg, const char *name) 
 	return NULL;
 }
 
+const struct cfg_filter *cfg_filter_find(const struct cfg *cfg, const char *name) {
+	for (size_t i = 0; i < cfg->nb_filters; i++) {
+		if (strcmp(cfg->filters[i].name, name) == 0)
+			return &cfg->filters[i];
+	}
+	return NULL;
+}
+
 static int name_compare(const void *name, const void *user) {
 	return strcmp(name, ((const struct cfg_user *)user)->name);
 }

@@ -5,6 +5,83 @@
 
 #include "yang/config_tree.h"
 
+// ---- where clients may reach
+
+static void build_range(const char *text, struct cfg_service *service) {
+	char *dash;
+	service->low = (uint16_t)strtoul(text, &dash, 10);
+	unsigned long high = *dash == '-' ? strtoul(dash + 1, NULL, 10) : service->low;
+	// What is no range comes out as one that config_cross_settings.c refuses.
+	service->high = high <= UINT16_MAX ? (uint16_t)high : 0;
+	if (strtoul(text, NULL, 10) > UINT16_MAX)
+		service->high = 0, service->low = UINT16_MAX;
+}
+
+static size_t count_services(const struct lyd_node *protocol) {
+	size_t n = 0;
+	for (; protocol != NULL; protocol = tree_next(protocol)) {
+		const struct lyd_node *port = tree_child(protocol, "port");
+		size_t ports = 0;
+		for (; port != NULL; port = tree_next(port))
+			ports++;
+		n += ports > 0 ? ports : 1;
+	}
+	return n;
+}
+
+static void build_services(
+	struct build *build, const struct lyd_node *protocol, struct cfg_reach *reach) {
+	static const char *const names[] = {"tcp", "udp", "sctp", "icmp", "icmpv6", "esp", NULL};
+	size_t n = 0, max = count_services(protocol);
+	reach->services = max > 0 ? calloc(max, sizeof(*reach->services)) : NULL;
+	build->oom |= max > 0 && reach->services == NULL;
+	for (; protocol != NULL && reach->services != NULL; protocol = tree_next(protocol)) {
+		const struct lyd_node *port = tree_child(protocol, "port");
+		struct cfg_service service = {.high = UINT16_MAX};
+		service.protocol = (enum cfg_protocol)tree_choice(protocol, "name", names);
+		if (port == NULL)
+			reach->services[n++] = service;
+		for (; port != NULL; port = tree_next(port)) {
+			build_range(lyd_get_value(port), &service);
+			reach->services[n++] = service;
+		}
+	}
+	reach->nb_services = n;
+}
+
+static void build_reach(struct build *build, const struct lyd_node *node, struct cfg_reach *reach) {
+	static const char *const modes[] = {"allow", "deny", NULL};
+	const struct lyd_node *ports = tree_child(node, "restrict-to-ports");
+	reach->to_routes = tree_bool(node, "restrict-to-routes");
+	if (ports == NULL)
+		return;
+	reach->mode = tree_choice(ports, "mode", modes) == 0 ? CFG_REACH_ALLOW : CFG_REACH_DENY;
+	build_services(build, tree_child(ports, "protocol"), reach);
+}
+
+void build_filters(struct build *build, const struct lyd_node *node, struct cfg *cfg) {
+	cfg->filters = build_entries(build, node, &cfg->nb_filters, sizeof(*cfg->filters));
+	for (size_t i = 0; i < cfg->nb_filters; i++, node = tree_next(node)) {
+		struct cfg_filter *filter = &cfg->filters[i];
+		filter->name = build_string(build, node, "name");
+		if (tree_child(node, "restrict-to-routes") != NULL)
+			filter->set |= CFG_SET_TO_ROUTES;
+		if (tree_child(node, "restrict-to-ports") != NULL)
+			filter->set |= CFG_SET_TO_PORTS;
+		build_reach(build, node, &filter->reach);
+	}
+}
+
+void build_filters_free(struct cfg *cfg) {
+	for (size_t i = 0; i < cfg->nb_filters; i++) {
+		free(cfg->filters[i].name);
+		free(cfg->filters[i].reach.services);
+	}
+	free(cfg->filters);
+}
+
+// ---- the whole
+
 void build_network(struct build *build, const struct lyd_node *node, struct cfg_network *net) {
 	build_addresses(build, node, "dns", &net->dns, &net->nb_dns);
 	build_addresses(build, node, "nbns", &net->nbns, &net->nb_nbns);
@@ -27,6 +104,7 @@ void build_network(struct build *build, const struct lyd_node *node, struct cfg_
 	net->switch_to_tcp = tree_number(node, "switch-to-tcp-timeout");
 	net->rx_rate = tree_number(node, "rx-rate");
 	net->tx_rate = tree_number(node, "tx-rate");
+	build_reach(build, node, &net->reach);
 	net->append_routes = tree_bool(node, "append-routes");
 }
 
@@ -61,6 +139,9 @@ static const struct {
 	{"deny-roaming", CFG_SET_DENY_ROAMING},
 	{"ipv4-address", CFG_SET_IPV4},
 	{"ipv6-address", CFG_SET_IPV6},
+	{"restrict-to-routes", CFG_SET_TO_ROUTES},
+	{"restrict-to-ports", CFG_SET_TO_PORTS},
+	{"filter", CFG_SET_FILTER},
 };
 
 void build_settings(
@@ -77,6 +158,7 @@ void build_settings(
 	settings->deny_roaming = tree_bool(node, "deny-roaming");
 	build_addr(tree_text(node, "ipv4-address"), &settings->ipv4);
 	build_addr(tree_text(node, "ipv6-address"), &settings->ipv6);
+	settings->filter = build_string(build, node, "filter");
 }
 
 // ---- free
@@ -90,10 +172,12 @@ void build_network_free(struct cfg_network *net) {
 	free(net->default_domain);
 	free(net->banner);
 	free(net->pre_login_banner);
+	free(net->reach.services);
 }
 
 void build_settings_free(struct cfg_settings *settings) {
 	build_network_free(&settings->network);
 	free(settings->hostname);
+	free(settings->filter);
 	build_strings_free(settings->pools, settings->nb_pools);
 }

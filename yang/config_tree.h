@@ -44,6 +44,8 @@ void build_network_free(struct cfg_network *net);
 void build_settings(
 	struct build *build, const struct lyd_node *node, struct cfg_settings *settings);
 void build_settings_free(struct cfg_settings *settings);
+void build_filters(struct build *build, const struct lyd_node *node, struct cfg *cfg);
+void build_filters_free(struct cfg *cfg);
 
 // config_access.c: users and logins.
 void build_access(struct build *build, const struct lyd_node *top, struct cfg *cfg);

@@ -38,6 +38,8 @@
 #define IPC_STATE_LEN 253u // RADIUS State, RFC 2865, 5.24
 #define IPC_USER_ROUTES 32u
 #define IPC_USER_DNS 4u
+#define IPC_USER_GROUPS_LEN 480u // as IPC_GROUPS_LEN, less the name of a filter
+#define IPC_FILTER_LEN 32u
 #define IPC_BANS_MAX 32u // in one message
 #define IPC_CONTACTS_MAX 32u
 #define IPC_PROXIES_MAX 32u // trusted-proxy of one listener
@@ -286,6 +288,7 @@ struct ipc_prefix {
 #define IPC_SET_IDLE_TIMEOUT (1u << 5)
 #define IPC_SET_INTERIM (1u << 6)
 #define IPC_SET_NETMASK4 (1u << 7)
+#define IPC_SET_FILTER (1u << 8)
 
 // What an authentication server says of one user, beside the configuration and above it.
 struct ipc_user_settings {
@@ -299,7 +302,8 @@ struct ipc_user_settings {
 	uint32_t rx_rate, tx_rate; // bytes a second; rx: from the client
 	uint32_t session_timeout, idle_timeout, interim_interval; // seconds
 	uint32_t reserved2;
-	char groups[IPC_GROUPS_LEN]; // comma separated; empty: none said
+	char groups[IPC_USER_GROUPS_LEN]; // comma separated; empty: none said
+	char filter[IPC_FILTER_LEN]; // name of a filter of the configuration (Filter-Id)
 };
 
 // Acct-Authentic, RFC 2866, 5.6.

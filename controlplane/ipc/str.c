@@ -7,7 +7,7 @@
 #define SET_ALL \
 	(IPC_SET_INNER4 | IPC_SET_INNER6 | IPC_SET_RX_RATE | IPC_SET_TX_RATE | \
 		IPC_SET_SESSION_TIMEOUT | IPC_SET_IDLE_TIMEOUT | IPC_SET_INTERIM | \
-		IPC_SET_NETMASK4)
+		IPC_SET_NETMASK4 | IPC_SET_FILTER)
 
 bool ipc_str_ok(const char *str, size_t len) {
 	for (size_t i = 0; i < len; i++) {
@@ -50,7 +50,9 @@ bool ipc_user_settings_ok(const struct ipc_user_settings *settings) {
 	if (set & IPC_SET_INNER6 &&
 		(abi_addr_is4(&settings->inner6) || abi_addr_none(&settings->inner6)))
 		return false;
-	return lists_ok(settings) && ipc_str_ok(settings->groups, sizeof(settings->groups));
+	return lists_ok(settings) && ipc_str_ok(settings->groups, sizeof(settings->groups)) &&
+		ipc_str_ok(settings->filter, sizeof(settings->filter)) &&
+		!(set & IPC_SET_FILTER) == !settings->filter[0];
 }
 
 bool ipc_user_settings_empty(const struct ipc_user_settings *settings) {

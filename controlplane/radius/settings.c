@@ -165,19 +165,19 @@ static bool is_member(const char *groups, const uint8_t *name, size_t len) {
 	return false;
 }
 
-static bool add_group(const uint8_t *name, size_t len, char groups[IPC_GROUPS_LEN]) {
+static bool add_group(const uint8_t *name, size_t len, char groups[IPC_USER_GROUPS_LEN]) {
 	size_t used = strlen(groups);
 	if (is_member(groups, name, len))
 		return true;
-	if (used + len + 2 > IPC_GROUPS_LEN)
+	if (used + len + 2 > IPC_USER_GROUPS_LEN)
 		return false;
-	snprintf(groups + used, IPC_GROUPS_LEN - used, "%s%.*s", used > 0 ? "," : "", (int)len,
+	snprintf(groups + used, IPC_USER_GROUPS_LEN - used, "%s%.*s", used > 0 ? "," : "", (int)len,
 		(const char *)name);
 	return true;
 }
 
-bool settings_groups(const uint8_t *text, size_t len, char groups[IPC_GROUPS_LEN]) {
-	char before[IPC_GROUPS_LEN];
+bool settings_groups(const uint8_t *text, size_t len, char groups[IPC_USER_GROUPS_LEN]) {
+	char before[IPC_USER_GROUPS_LEN];
 	memcpy(before, groups, sizeof(before));
 	if (len >= 3 && strncasecmp((const char *)text, "OU=", 3) == 0) {
 		text += 3;

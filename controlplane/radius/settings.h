@@ -21,7 +21,7 @@ bool settings_route(const uint8_t *text, size_t len, struct ipc_prefix *prefix);
 // "OU=staff;admins" or "staff;admins" (Class): adds names that are not there yet to the comma
 // separated list. A Class that is not text (it is any bytes, RFC 2865, 5.25) adds nothing. False:
 // no room.
-bool settings_groups(const uint8_t *text, size_t len, char groups[IPC_GROUPS_LEN]);
+bool settings_groups(const uint8_t *text, size_t len, char groups[IPC_USER_GROUPS_LEN]);
 
 // Adds text of a server to a message for people: control characters become spaces, what is not
 // UTF-8 question marks; cut when it is full, at a character's end.

@@ -233,6 +233,46 @@ static void put_lists(struct maker *maker, const struct cfg_network *network) {
 	put_list(maker, "PENSTOCK_NO_ROUTES", &no_routes, 0, false);
 }
 
+// ---- where the client may reach
+
+// As ocserv writes them, "tcp 443 icmp all"; ranges as iptables does, "udp 8000:8099".
+static void put_services(struct maker *maker, const struct cfg_reach *reach) {
+	static const char *const names[CFG_PROTOCOL_MAX] = {
+		"tcp", "udp", "sctp", "icmp", "icmpv6", "esp"};
+	struct list list = {malloc(LIST_MAX), 0, 0};
+
+	if (list.text == NULL)
+		list.status = -ENOMEM;
+	for (size_t i = 0; i < reach->nb_services; i++) {
+		const struct cfg_service *service = &reach->services[i];
+		char text[32];
+
+		if (service->protocol >= CFG_PROTOCOL_ICMP)
+			snprintf(text, sizeof(text), "%s all", names[service->protocol]);
+		else if (service->low == service->high)
+			snprintf(text, sizeof(text), "%s %u", names[service->protocol],
+				service->low);
+		else
+			snprintf(text, sizeof(text), "%s %u:%u", names[service->protocol],
+				service->low, service->high);
+		list_add(&list, text);
+	}
+	if (list.status != 0)
+		maker->status = list.status;
+	else if (list.len > 0)
+		put(maker,
+			reach->mode == CFG_REACH_ALLOW ? "OCSERV_ALLOW_PORTS" : "OCSERV_DENY_PORTS",
+			"%.*s", (int)list.len - 1, list.text);
+	free(list.text);
+}
+
+static void put_reach(struct maker *maker, const struct cfg_reach *reach) {
+	if (reach->to_routes)
+		put(maker, "OCSERV_RESTRICT_TO_ROUTES", "1");
+	if (reach->mode != CFG_REACH_ALL)
+		put_services(maker, reach);
+}
+
 // ---- the whole
 
 static const char *device_of(const struct cfg *cfg) {
@@ -298,6 +338,7 @@ int script_env_make(const struct cfg *cfg, enum ipc_script_event event,
 	put_addresses(&maker, cfg, facts);
 	settings_compute(&settings, cfg, &who);
 	put_lists(&maker, &settings.network);
+	put_reach(&maker, &settings.network.reach);
 	if (event == IPC_SCRIPT_DISCONNECT)
 		put_end(&maker, facts);
 	if (maker.status == 0) {

@@ -133,8 +133,7 @@ static void answer_ok(struct session_mgr *mgr, struct session *session) {
 
 // --- what the dataplane is told ---
 
-void session_policy(
-	const struct session_mgr *mgr, const struct session *session, struct abi_policy *policy) {
+void session_policy(struct session_mgr *mgr, struct session *session, struct abi_policy *policy) {
 	struct settings settings;
 	const struct cfg_network *network = &settings.network;
 
@@ -152,6 +151,7 @@ void session_policy(
 	policy->switch_to_tcp_s = network->switch_to_tcp;
 	policy->rx_bytes_per_s = network->rx_rate;
 	policy->tx_bytes_per_s = network->tx_rate;
+	policy->filter = filters_use(mgr, session, network);
 }
 
 static void added(int status, void *arg) {

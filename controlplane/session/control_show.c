@@ -85,6 +85,16 @@ static void put_name(json_t **object, const char *key, const char *name) {
 	put_text(object, key, copy);
 }
 
+// Appends and returns the list, or frees it when there is no memory.
+static json_t *append(json_t *list, json_t *value) {
+	if (list != NULL && value != NULL && json_array_append_new(list, value) == 0)
+		return list;
+	if (list == NULL)
+		json_decref(value);
+	json_decref(list);
+	return NULL;
+}
+
 static void put_addr(json_t **object, const char *key, const struct abi_addr *addr) {
 	char text[ADDR_TEXT_LEN];
 	put_text(object, key, abi_addr_none(addr) ? "" : addr_text(addr, text));
@@ -151,6 +161,33 @@ static void put_traffic(json_t **object, const struct abi_session_stats *stats,
 						 : json_null());
 }
 
+// ["tcp(443)", "udp(8000-8099)", "icmp()"], as ocserv writes them.
+static json_t *services(const struct cfg_reach *reach) {
+	static const char *const names[CFG_PROTOCOL_MAX] = {
+		"tcp", "udp", "sctp", "icmp", "icmpv6", "esp"};
+	json_t *list = json_array();
+	for (size_t i = 0; i < reach->nb_services; i++) {
+		const struct cfg_service *service = &reach->services[i];
+		char ports[16] = "";
+		if (service->low == service->high)
+			snprintf(ports, sizeof(ports), "%u", service->low);
+		else if (service->low != 0)
+			snprintf(ports, sizeof(ports), "%u-%u", service->low, service->high);
+		list = append(list, json_sprintf("%s(%s)", NAME(names, service->protocol), ports));
+	}
+	return list;
+}
+
+static void put_reach(json_t **object, const struct session_info *info) {
+	static const char *const modes[] = {"all", "allow", "deny"};
+	put_text(object, "filter", info->filter);
+	put_bool(object, "restricted_to_routes", info->reach.to_routes);
+	put_text(object, "restricted_to_ports_mode", NAME(modes, info->reach.mode));
+	put(object, "restricted_to_ports", services(&info->reach));
+	put_int(object, "filtered_routes", info->stats.filtered_routes);
+	put_int(object, "filtered_ports", info->stats.filtered_ports);
+}
+
 json_t *show_session(const struct session_info *info, uint64_t now) {
 	json_t *object = json_object();
 	put_int(&object, "id", info->sid.index);
@@ -181,6 +218,7 @@ json_t *show_session(const struct session_info *info, uint64_t now) {
 	put_int(&object, "tls_mtu", info->cstp_mtu);
 	put_int(&object, "dtls_mtu", info->dtls_mtu);
 	put_int(&object, "link_mtu", info->base_mtu);
+	put_reach(&object, info);
 	put_traffic(&object, &info->stats, &info->total, now);
 	return object;
 }
@@ -300,16 +338,6 @@ static json_t *show_port(const struct abi_port_stats *port) {
 	put_int(&object, "tx_dropped", load(&port->tx_dropped));
 	put_int(&object, "rx_errors", load(&port->rx_errors));
 	return object;
-}
-
-// Appends and returns the list, or frees it when there is no memory.
-static json_t *append(json_t *list, json_t *value) {
-	if (list != NULL && value != NULL && json_array_append_new(list, value) == 0)
-		return list;
-	if (list == NULL)
-		json_decref(value);
-	json_decref(list);
-	return NULL;
 }
 
 // ---- RADIUS

@@ -51,6 +51,8 @@ static void info_fill(struct session_mgr *mgr, struct session *session, struct s
 		.expires = session->expires,
 		.session_ends = timeout && session->started ? session->started + timeout : 0,
 		.last_end = session->last_end,
+		.reach = settings.network.reach,
+		.filter = settings.filter ? settings.filter : "",
 	};
 	if (stats && session->installed && stats->generation == session->installed)
 		info->stats = *stats;

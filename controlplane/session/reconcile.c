@@ -133,6 +133,7 @@ static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
 		return;
 	}
 	session->seen = mgr->dump;
+	filters_adopt(mgr, session, evt->filter);
 	session->channels = (uint8_t)(evt->channels & (ABI_CHANNEL_STREAM | ABI_CHANNEL_DTLS));
 	if (evt->channels & ABI_CHANNEL_DTLS)
 		session->dtls_tuple = evt->tuple;
@@ -262,6 +263,10 @@ void reconcile_event(const struct abi_evt *evt, void *arg) {
 		if (mgr->dumping)
 			dump_session(mgr, evt);
 		break;
+	case ABI_EVT_FILTER:
+		if (mgr->dumping)
+			filters_seen(mgr, evt->filter);
+		break;
 	case ABI_EVT_DUMP_END:
 		dump_end(mgr);
 		break;
@@ -278,6 +283,7 @@ void reconcile_lost(void *arg) {
 
 	mgr->dumping = false;
 	mgr->reconciled = false;
+	filters_lost(mgr);
 }
 
 // --- the tick ---
@@ -305,4 +311,5 @@ void reconcile_tick(struct session_mgr *mgr) {
 		reconcile_start(mgr);
 	if (mgr->reconciled)
 		policy_sweep(mgr);
+	filters_tick(mgr);
 }

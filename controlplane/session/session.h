@@ -11,12 +11,12 @@
 #include <stdint.h>
 
 #include "controlplane/ipc/msg.h"
+#include "yang/config.h"
 #include "dataplane/abi/abi.h"
 #include "dataplane/abi/stats.h"
 
 struct event_base;
 struct bans;
-struct cfg;
 struct session_mgr; // one a process
 
 // Inner packets and octets; rx: from the client.
@@ -61,6 +61,9 @@ struct session_info {
 	uint64_t expires; // when the cookie dies (not connected), 0: not running
 	uint64_t session_ends; // session timeout, 0: none
 	enum abi_end last_end; // why the last connection ended
+	// As the settings are now.
+	struct cfg_reach reach; // where it may reach
+	const char *filter; // name of the filter that counts, or empty
 	// From the dataplane's statistics region; all zero when it is not attached or has none.
 	struct abi_session_stats stats;
 	// Of all connections of the session, the present one included, since the login: over

@@ -246,6 +246,7 @@ static void session_free(struct session_mgr *mgr, struct session *session) {
 	if (session->has_app_id)
 		LIST_REMOVE(session, by_app_id);
 	scripts_forget(session);
+	filters_release(session);
 	mgr->table[session->sid.index] = NULL;
 	mgr->nb_state[session->state]--;
 	for (int i = 0; i < STR_MAX; i++)
@@ -302,6 +303,7 @@ void session_uninstall(struct session_mgr *mgr, struct session *session, enum ab
 		return;
 	session->installed = 0;
 	session->channels = 0;
+	filters_release(session);
 	// Detached: the next reconciliation finds it and deletes it.
 	dplane_command(mgr->dplane, &cmd, NULL, NULL);
 }
@@ -333,6 +335,7 @@ void session_ended(struct session_mgr *mgr, struct session *session, enum abi_en
 	mgr->nb_ended++;
 	session->installed = 0;
 	session->channels = 0;
+	filters_release(session);
 	session->dtls_cipher = 0;
 	session->last_end = (uint8_t)reason;
 	session->disconnected = now;
@@ -673,12 +676,13 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	mgr->pools = pools_new(opts->cfg);
 	mgr->guard = guard_new(&(struct guard_hooks){opts->send, opts->arg}, opts->cfg);
 	mgr->accounting = accounting_new(mgr);
+	mgr->filters = filters_new();
 	mgr->dplane = dplane_new(opts->base, &hooks);
 	mgr->tick_event = event_new(opts->base, -1, EV_PERSIST, on_tick, mgr);
 	mgr->commit_event = event_new(opts->base, -1, 0, on_commit, mgr);
 	if (mgr->table && mgr->free && mgr->by_cookie && mgr->by_app_id && mgr->by_user &&
-		mgr->pools && mgr->guard && mgr->accounting && mgr->dplane && mgr->tick_event &&
-		mgr->commit_event) {
+		mgr->pools && mgr->guard && mgr->accounting && mgr->filters && mgr->dplane &&
+		mgr->tick_event && mgr->commit_event) {
 		event_add(mgr->tick_event, &tick);
 		return mgr;
 	}
@@ -704,6 +708,7 @@ void session_mgr_free(struct session_mgr *mgr) {
 	}
 	scripts_free(mgr);
 	accounting_free(mgr->accounting);
+	filters_free(mgr->filters);
 	store_close(mgr->store);
 	if (mgr->tick_event)
 		event_free(mgr->tick_event);

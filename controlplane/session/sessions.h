@@ -4,7 +4,8 @@
 // sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
 // channels. addresses.c: inner addresses. reconcile.c: the dataplane's events and dump. usage.c:
 // what sessions have used. accounting.c: what RADIUS servers are told. info.c: session.h's view.
-// scripts.c: the operator's scripts. change.c: what RADIUS servers want done. role.c: the process around it.
+// filters.c: where they may reach. scripts.c: the operator's scripts. change.c: what RADIUS servers
+// want done. role.c: the process around it.
 #pragma once
 
 #include <sys/queue.h>
@@ -116,6 +117,7 @@ struct session {
 	struct ipc_acct_facts *facts; // for accounting; NULL: none but `authentic`
 	uint8_t authentic; // enum ipc_authentic
 	struct ipc_user_settings *extra; // of the authentication server; NULL: none
+	struct filter *filter; // that the dataplane was told for it; NULL: none
 	char *str[STR_MAX]; // never NULL
 };
 
@@ -166,6 +168,7 @@ struct session_mgr {
 	struct guard *guard;
 	struct accounting *accounting;
 	struct ipc_radius_counts radius_counts; // as the radius process last told
+	struct filters *filters;
 	struct event *commit_event, *tick_event;
 	struct session **table; // [ABI_SESSIONS_MAX] by index
 	uint32_t *free; // stack of free indexes
@@ -332,6 +335,23 @@ void usage_read_all(struct session_mgr *mgr);
 const char *session_addresses(struct session_mgr *mgr, struct session *session,
 	const struct settings *settings, uint32_t wishes, uint16_t data_mtu);
 
+// --- filters.c ---
+
+struct filters *filters_new(void);
+void filters_free(struct filters *filters);
+// The filter that the session is to have from now on by these settings, sent to the dataplane before
+// any command that names it. Its name, or 0: none is wanted. On an error (logged) it is a name
+// that the dataplane refuses: nobody gets in without the filter that is meant for him.
+uint64_t filters_use(
+	struct session_mgr *mgr, struct session *session, const struct cfg_network *network);
+// The session has none any more.
+void filters_release(struct session *session);
+// Answers to the dump: the dataplane has it; the session has it there.
+void filters_seen(struct session_mgr *mgr, uint64_t name);
+void filters_adopt(struct session_mgr *mgr, struct session *session, uint64_t name);
+void filters_lost(struct session_mgr *mgr); // the dataplane went away
+void filters_tick(struct session_mgr *mgr); // removes those that nobody has
+
 // --- connect.c: messages. Non-zero: the content is invalid, the sender is ended. ---
 
 int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg);
@@ -348,8 +368,8 @@ void session_connect_go(struct session_mgr *mgr, struct session *session);
 // As of now. See settings.h on how long it is valid.
 void session_settings(
 	const struct session_mgr *mgr, const struct session *session, struct settings *settings);
-void session_policy(
-	const struct session_mgr *mgr, const struct session *session, struct abi_policy *policy);
+// For the next command about the session, which the caller sends: its filter goes before it.
+void session_policy(struct session_mgr *mgr, struct session *session, struct abi_policy *policy);
 
 // --- reconcile.c ---
 

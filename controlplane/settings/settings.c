@@ -8,7 +8,7 @@
 #include "controlplane/settings/settings.h"
 #include "dataplane/abi/addr.h"
 
-static struct abi_addr abi_of(const struct cfg_addr *addr) {
+struct abi_addr settings_addr(const struct cfg_addr *addr) {
 	struct abi_addr out = {0};
 
 	if (addr->family == AF_INET) {
@@ -91,9 +91,34 @@ static void put_numbers(struct cfg_network *to, uint32_t set, const struct cfg_n
 		to->tx_rate = from->tx_rate;
 }
 
-static void put(struct settings *to, const struct cfg_settings *from) {
+static void put_reach(struct cfg_reach *to, uint32_t set, const struct cfg_reach *from) {
+	if (set & CFG_SET_TO_ROUTES)
+		to->to_routes = from->to_routes;
+	if (!(set & CFG_SET_TO_PORTS))
+		return;
+	to->mode = from->mode;
+	to->services = from->services;
+	to->nb_services = from->nb_services;
+}
+
+// A server that names a filter means to restrict: without it nothing is reached.
+static void put_filter(struct settings *to, const struct cfg *cfg, const char *name) {
+	const struct cfg_filter *filter = cfg_filter_find(cfg, name);
+
+	to->filter = name;
+	to->filter_unknown = !filter;
+	if (filter)
+		put_reach(&to->network.reach, filter->set, &filter->reach);
+	else
+		to->network.reach = (struct cfg_reach){.to_routes = true, .mode = CFG_REACH_ALLOW};
+}
+
+static void put(struct settings *to, const struct cfg *cfg, const struct cfg_settings *from) {
 	uint32_t set = from->set;
 
+	if (set & CFG_SET_FILTER)
+		put_filter(to, cfg, from->filter);
+	put_reach(&to->network.reach, set, &from->network.reach);
 	put_lists(&to->network, set, &from->network);
 	put_texts(&to->network, set, &from->network);
 	put_numbers(&to->network, set, &from->network);
@@ -110,9 +135,9 @@ static void put(struct settings *to, const struct cfg_settings *from) {
 	if (set & CFG_SET_DENY_ROAMING)
 		to->deny_roaming = from->deny_roaming;
 	if (set & CFG_SET_IPV4)
-		to->inner4 = abi_of(&from->ipv4);
+		to->inner4 = settings_addr(&from->ipv4);
 	if (set & CFG_SET_IPV6)
-		to->inner6 = abi_of(&from->ipv6);
+		to->inner6 = settings_addr(&from->ipv6);
 }
 
 // --- the authentication server's ---
@@ -133,9 +158,12 @@ static void put_extra_lists(struct settings *to, const struct ipc_user_settings 
 	}
 }
 
-static void put_extra(struct settings *to, const struct ipc_user_settings *from) {
+static void put_extra(
+	struct settings *to, const struct cfg *cfg, const struct ipc_user_settings *from) {
 	uint32_t set = from->set;
 
+	if (set & IPC_SET_FILTER)
+		put_filter(to, cfg, from->filter);
 	put_extra_lists(to, from);
 	if (set & IPC_SET_INNER4)
 		to->inner4 = from->inner4;
@@ -192,13 +220,13 @@ void settings_compute(
 	settings->deny_roaming = cfg->auth.deny_roaming;
 	settings->interim_interval = cfg->radius.interim_interval;
 	if (vhost)
-		put(settings, &vhost->settings);
+		put(settings, cfg, &vhost->settings);
 	if (group)
-		put(settings, &group->settings);
+		put(settings, cfg, &group->settings);
 	if (user)
-		put(settings, &user->settings);
+		put(settings, cfg, &user->settings);
 	if (who->extra)
-		put_extra(settings, who->extra);
+		put_extra(settings, cfg, who->extra);
 	if (cfg->network.append_routes)
 		append_routes(settings, &cfg->network);
 }

@@ -30,12 +30,17 @@ struct settings {
 	struct abi_addr inner4, inner6; // the user's own; all zero: of a pool
 	struct abi_addr netmask4; // that the client is told; all zero: the pool's
 	uint32_t interim_interval; // of accounting, seconds; 0: none
+	const char *filter; // name of the one that counts, or was asked for; NULL: none
+	bool filter_unknown; // no such filter: the session reaches nothing
 	// What `extra` says, as `network` has it.
 	struct cfg_addr dns[IPC_USER_DNS];
 	// The same, or those of a user with the ones that everybody has behind them. Filled where
 	// they are needed.
 	struct cfg_prefix routes[2 * CFG_ROUTES_MAX], no_routes[2 * CFG_ROUTES_MAX];
 };
+
+// The boundary's form.
+struct abi_addr settings_addr(const struct cfg_addr *addr);
 
 void settings_compute(
 	struct settings *settings, const struct cfg *cfg, const struct settings_who *who);

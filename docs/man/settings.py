@@ -72,6 +72,8 @@ class Page:
             number = "int" in one(typedef, "type")
             limits = limits or one(base, "range")
             units = units or one(typedef, "units")
+            if one(typedef, "type") == "union":
+                return one(typedef, "description").split(":")[0].lower()
             if not number:
                 message = [one(i, "error-message") for key, _, i in base if key == "pattern"]
                 return next((m for m in message if m), "text")

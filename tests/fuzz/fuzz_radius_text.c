@@ -11,7 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_groups(const uint8_t *data, size_t size) {
-	static char groups[IPC_GROUPS_LEN];
+	static char groups[IPC_USER_GROUPS_LEN];
 	memset(groups, 0, sizeof(groups));
 	for (unsigned i = 0; i < 3; i++)
 		settings_groups(data, size, groups);

@@ -231,6 +231,33 @@ static void test_vhosts(void **state) {
 	cfg_free(cfg);
 }
 
+static void test_reach(void **state) {
+	struct cfg *cfg = example("campus.json");
+	const struct cfg_filter *web = cfg_filter_find(cfg, "web");
+	const struct cfg_filter *mail = cfg_filter_find(cfg, "no-mail");
+	static const struct cfg_service services[] = {
+		{CFG_PROTOCOL_TCP, 80, 80},
+		{CFG_PROTOCOL_TCP, 443, 443},
+		{CFG_PROTOCOL_TCP, 8000, 8099},
+		{CFG_PROTOCOL_UDP, 443, 443},
+		{CFG_PROTOCOL_ICMP, 0, UINT16_MAX},
+		{CFG_PROTOCOL_ICMPV6, 0, UINT16_MAX},
+	};
+	assert_non_null(web);
+	assert_int_equal(web->set, CFG_SET_TO_ROUTES | CFG_SET_TO_PORTS);
+	assert_true(web->reach.to_routes);
+	assert_int_equal(web->reach.mode, CFG_REACH_ALLOW);
+	assert_int_equal(web->reach.nb_services, 6);
+	assert_memory_equal(web->reach.services, services, sizeof(services));
+	assert_int_equal(mail->set, CFG_SET_TO_PORTS);
+	assert_int_equal(mail->reach.mode, CFG_REACH_DENY);
+	assert_int_equal(mail->reach.nb_services, 1);
+	assert_null(cfg_filter_find(cfg, "we"));
+	assert_false(cfg->network.reach.to_routes);
+	assert_int_equal(cfg->network.reach.mode, CFG_REACH_ALL);
+	cfg_free(cfg);
+}
+
 static void test_settings(void **state) {
 	struct cfg *cfg = example("campus.json");
 	const struct cfg_settings *staff = &cfg->groups[0].settings;
@@ -244,6 +271,10 @@ static void test_settings(void **state) {
 	assert_int_equal(staff->network.session_timeout, 43200);
 	assert_string_equal(staff->hostname, "");
 	assert_int_equal(cfg->groups[2].settings.set, 0);
+	assert_int_equal(cfg->groups[1].settings.set,
+		CFG_SET_POOLS | CFG_SET_MAX_SAME_CLIENTS | CFG_SET_IDLE_TIMEOUT | CFG_SET_RX_RATE |
+			CFG_SET_TX_RATE | CFG_SET_FILTER);
+	assert_string_equal(cfg->groups[1].settings.filter, "web");
 	assert_int_equal(
 		library->set, CFG_SET_POOLS | CFG_SET_SPLIT_INCLUDE | CFG_SET_MTU | CFG_SET_DPD);
 	assert_int_equal(library->network.mtu, 1380);
@@ -468,6 +499,7 @@ int main(void) {
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_vhosts),
+		cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_bans),
 		cmocka_unit_test(test_scripts),

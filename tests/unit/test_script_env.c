@@ -86,6 +86,32 @@ static void test_connect(void **state) {
 	script_env_free(env);
 }
 
+static void test_reach(void **state) {
+	struct cfg_service services[] = {{CFG_PROTOCOL_TCP, 443, 443},
+		{CFG_PROTOCOL_UDP, 8000, 8099}, {CFG_PROTOCOL_SCTP, 0, UINT16_MAX},
+		{CFG_PROTOCOL_ICMP, 0, UINT16_MAX}, {CFG_PROTOCOL_ESP, 0, UINT16_MAX}};
+	struct ipc_script_facts facts = facts_of("ann");
+	struct cfg held = cfg;
+	char **env;
+
+	assert_int_equal(script_env_make(&held, IPC_SCRIPT_CONNECT, &facts, &env), 0);
+	assert_null(value_of(env, "OCSERV_RESTRICT_TO_ROUTES"));
+	assert_null(value_of(env, "OCSERV_ALLOW_PORTS"));
+	assert_null(value_of(env, "OCSERV_DENY_PORTS"));
+	script_env_free(env);
+	held.network.reach = (struct cfg_reach){true, CFG_REACH_ALLOW, services, 5};
+	assert_int_equal(script_env_make(&held, IPC_SCRIPT_CONNECT, &facts, &env), 0);
+	expect(env, "OCSERV_RESTRICT_TO_ROUTES", "1");
+	expect(env, "OCSERV_ALLOW_PORTS", "tcp 443 udp 8000:8099 sctp 0:65535 icmp all esp all");
+	assert_null(value_of(env, "OCSERV_DENY_PORTS"));
+	script_env_free(env);
+	held.network.reach.mode = CFG_REACH_DENY;
+	assert_int_equal(script_env_make(&held, IPC_SCRIPT_DISCONNECT, &facts, &env), 0);
+	assert_null(value_of(env, "OCSERV_ALLOW_PORTS"));
+	assert_non_null(value_of(env, "OCSERV_DENY_PORTS"));
+	script_env_free(env);
+}
+
 // Each way to end has a word that a script can compare with.
 static void test_ends(void **state) {
 	struct ipc_script_facts facts = facts_of("ann");
@@ -184,6 +210,7 @@ static void test_labels(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_disconnect),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_names),

@@ -528,6 +528,127 @@ static void test_adopted(void **state) {
 	assert_null(bench->mgr->table[sid.index]);
 }
 
+// A filter goes to the dataplane before who needs it, once for all, and away after the last of them.
+static void test_filters(void **state) {
+	struct bench *bench = *state;
+	struct cfg_prefix route = {{AF_INET, {10, 1, 0, 0}}, 16};
+	struct cfg_addr dns = {AF_INET, {10, 0, 0, 53}};
+	struct ipc_connect msg;
+	struct abi_cmd part, cmd;
+	struct abi_sid sid;
+	uint64_t name;
+
+	bench->cfg.network.split_include = &route;
+	bench->cfg.network.nb_split_include = 1;
+	bench->cfg.network.dns = &dns;
+	bench->cfg.network.nb_dns = 1;
+	bench->cfg.network.reach.to_routes = true;
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	part = take_cmd(bench, ABI_CMD_FILTER_ADD);
+	name = part.filter_add.filter;
+	assert_int_equal(part.filter_add.flags, ABI_FILTER_ROUTES);
+	assert_int_equal(part.filter_add.total, 2);
+	assert_int_equal(part.filter_add.nb, 2);
+	assert_int_equal(part.filter_add.rule[0].kind, ABI_FILTER_ROUTE);
+	assert_int_equal(part.filter_add.rule[0].len, 16);
+	assert_int_equal(part.filter_add.rule[1].kind, ABI_FILTER_DNS);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	assert_true(name != 0 && cmd.session_add.policy.filter == name);
+	complete(bench, &part, 0);
+	complete(bench, &cmd, 0);
+	sid = take_sent(bench, IPC_CONNECT_RESULT)->result.sid;
+	stream_up(bench, sid);
+	// the next one finds it there
+	connected(bench, 2, "bob");
+	filters_tick(bench->mgr);
+	no_cmd(bench);
+	// after a restart of ours the dataplane says what it has; nothing is sent again
+	session_mgr_free(bench->mgr);
+	bench->mgr = NULL;
+	bench->nb_sent = 0;
+	manager_start(bench, 1);
+	attach(bench, 1);
+	cmd = take_cmd(bench, ABI_CMD_DUMP);
+	event(bench, (struct abi_evt){.type = ABI_EVT_FILTER, .filter = name});
+	event(bench, (struct abi_evt){.type = ABI_EVT_FILTER, .filter = name + 1}); // nobody's
+	for (uint32_t i = 0; i < 2; i++) {
+		struct abi_evt evt = dump_evt(bench, bench->mgr->table[i]->sid);
+
+		evt.filter = name;
+		event(bench, evt);
+	}
+	event(bench, (struct abi_evt){.type = ABI_EVT_DUMP_END});
+	complete(bench, &cmd, 0);
+	filters_tick(bench->mgr); // not before it is known who wants which
+	no_cmd(bench);
+	reconcile_tick(bench->mgr);
+	for (unsigned i = 0; i < 2; i++) {
+		cmd = take_cmd(bench, ABI_CMD_SESSION_UPDATE);
+		assert_true(cmd.policy.filter == name);
+		complete(bench, &cmd, 0);
+	}
+	assert_true(take_cmd(bench, ABI_CMD_FILTER_DEL).filter_del.filter == name + 1);
+	no_cmd(bench);
+	// other rules have another name; the old filter goes once nobody has it
+	route.len = 24;
+	bench->mgr->sweep = 0;
+	reconcile_tick(bench->mgr);
+	part = take_cmd(bench, ABI_CMD_FILTER_ADD);
+	assert_true(part.filter_add.filter != name);
+	complete(bench, &part, 0);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(take_cmd(bench, ABI_CMD_SESSION_UPDATE).policy.filter ==
+			part.filter_add.filter);
+	assert_true(take_cmd(bench, ABI_CMD_FILTER_DEL).filter_del.filter == name);
+	no_cmd(bench);
+	// no restriction any more
+	bench->cfg.network.reach.to_routes = false;
+	bench->mgr->sweep = 0;
+	reconcile_tick(bench->mgr);
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(take_cmd(bench, ABI_CMD_SESSION_UPDATE).policy.filter == 0);
+	assert_true(
+		take_cmd(bench, ABI_CMD_FILTER_DEL).filter_del.filter == part.filter_add.filter);
+	no_cmd(bench);
+}
+
+// More rules than fit one command, and a dataplane that refuses them.
+static void test_filter_parts(void **state) {
+	struct bench *bench = *state;
+	struct cfg_prefix routes[30];
+	struct ipc_connect msg;
+	struct abi_cmd cmd;
+
+	for (unsigned i = 0; i < 30; i++)
+		routes[i] = (struct cfg_prefix){{AF_INET, {10, (uint8_t)i, 0, 0}}, 16};
+	bench->cfg.network.split_include = routes;
+	bench->cfg.network.nb_split_include = 30;
+	bench->cfg.network.reach.to_routes = true;
+	assert_int_equal(login_status(bench, 1, "ann"), 0);
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	for (unsigned first = 0; first < 30; first += ABI_FILTER_PART) {
+		cmd = take_cmd(bench, ABI_CMD_FILTER_ADD);
+		assert_int_equal(cmd.filter_add.total, 30);
+		assert_int_equal(cmd.filter_add.first, first);
+		assert_int_equal(cmd.filter_add.nb, first == 28 ? 2 : ABI_FILTER_PART);
+		assert_int_equal(cmd.filter_add.rule[1].addr.bytes[13], first + 1);
+		complete(bench, &cmd, first == 28 ? -ENOSPC : 0);
+	}
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	complete(bench, &cmd, -ENOENT);
+	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 503);
+	// once more, from the beginning
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	assert_int_equal(take_cmd(bench, ABI_CMD_FILTER_ADD).filter_add.first, 0);
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, sessions_setup, sessions_teardown)
 	const struct CMUnitTest tests[] = {
@@ -552,6 +673,8 @@ int main(void) {
 		T(test_drain_timeout),
 		T(test_full_disk),
 		T(test_adopted),
+		T(test_filters),
+		T(test_filter_parts),
 	};
 
 	return cmocka_run_group_tests_name("sessions", tests, NULL, NULL);

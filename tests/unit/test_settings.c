@@ -203,6 +203,54 @@ static void test_append_many(void **state) {
 	free(more);
 }
 
+// What restricts is said beside a filter's name, in the filter, or further down.
+static void test_reach(void **state) {
+	struct ipc_user_settings extra = {.set = IPC_SET_FILTER, .filter = "no-mail"};
+	struct cfg *cfg = campus();
+	struct settings s;
+
+	settings_compute(&s, cfg, &(struct settings_who){NULL, "staff", "nobody", NULL});
+	assert_null(s.filter);
+	assert_false(s.network.reach.to_routes);
+	assert_int_equal(s.network.reach.mode, CFG_REACH_ALL);
+	settings_compute(&s, cfg, &(struct settings_who){NULL, "students", "nobody", NULL});
+	assert_string_equal(s.filter, "web");
+	assert_false(s.filter_unknown);
+	assert_true(s.network.reach.to_routes);
+	assert_int_equal(s.network.reach.mode, CFG_REACH_ALLOW);
+	assert_int_equal(s.network.reach.nb_services, 6);
+	// the user's own word goes before the group's filter
+	cfg->users[0].settings.set |= CFG_SET_TO_ROUTES;
+	settings_compute(
+		&s, cfg, &(struct settings_who){NULL, "students", cfg->users[0].name, NULL});
+	assert_false(s.network.reach.to_routes);
+	assert_int_equal(s.network.reach.nb_services, 6);
+	// and beside a filter the level's own
+	cfg->groups[1].settings.set |= CFG_SET_TO_PORTS;
+	cfg->groups[1].settings.network.reach.mode = CFG_REACH_DENY;
+	settings_compute(&s, cfg, &(struct settings_who){NULL, "students", "nobody", NULL});
+	assert_true(s.network.reach.to_routes);
+	assert_int_equal(s.network.reach.mode, CFG_REACH_DENY);
+	assert_int_equal(s.network.reach.nb_services, 0);
+	// a server's goes before all; what it does not say stays
+	assert_true(ipc_user_settings_ok(&extra));
+	assert_false(ipc_user_settings_empty(&extra));
+	settings_compute(&s, cfg, &(struct settings_who){NULL, "students", "nobody", &extra});
+	assert_string_equal(s.filter, "no-mail");
+	assert_true(s.network.reach.to_routes);
+	assert_int_equal(s.network.reach.nb_services, 1);
+	// one that nobody knows lets nobody anywhere
+	strcpy(extra.filter, "other");
+	settings_compute(&s, cfg, &(struct settings_who){NULL, "staff", "nobody", &extra});
+	assert_true(s.filter_unknown);
+	assert_true(s.network.reach.to_routes);
+	assert_int_equal(s.network.reach.mode, CFG_REACH_ALLOW);
+	assert_int_equal(s.network.reach.nb_services, 0);
+	extra.filter[0] = '\0';
+	assert_false(ipc_user_settings_ok(&extra));
+	cfg_free(cfg);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_nobody),
@@ -211,6 +259,7 @@ int main(void) {
 		cmocka_unit_test(test_extra),
 		cmocka_unit_test(test_append_routes),
 		cmocka_unit_test(test_append_many),
+		cmocka_unit_test(test_reach),
 	};
 	int ret = cmocka_run_group_tests_name("settings", tests, NULL, NULL);
 

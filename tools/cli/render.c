@@ -164,6 +164,38 @@ static void line_addr_port(struct table *table, const char *name, const json_t *
 			(unsigned long long)nr);
 }
 
+// "tcp(443), icmp()", or "!(tcp(25))".
+static void line_services(struct table *table, const json_t *session) {
+	const json_t *list = json_object_get(session, "restricted_to_ports"), *service;
+	const char *mode = text(session, "restricted_to_ports_mode");
+	bool deny = strcmp(mode, "deny") == 0;
+	char value[512] = "";
+	size_t i, len = 0;
+	if (strcmp(mode, "allow") != 0 && !deny)
+		return;
+	json_array_foreach(list, i, service) {
+		const char *word = json_string_value(service);
+		if (word == NULL || len + strlen(word) + 8 > sizeof(value)) {
+			len += (size_t)snprintf(value + len, sizeof(value) - len, ", ...");
+			break;
+		}
+		len += (size_t)snprintf(
+			value + len, sizeof(value) - len, "%s%s", i > 0 ? ", " : "", word);
+	}
+	table_cell(table, "  Restricted to ports");
+	table_cellf(table, deny ? "!(%s)" : "%s", len > 0 || deny ? value : "none");
+}
+
+static void line_filtered(struct table *table, const json_t *session) {
+	char a[FORMAT_LEN], b[FORMAT_LEN];
+	if (number(session, "filtered_routes") == 0 && number(session, "filtered_ports") == 0)
+		return;
+	table_cell(table, "  Filtered");
+	table_cellf(table, "%s packets by routes, %s by ports",
+		format_count(number(session, "filtered_routes"), a),
+		format_count(number(session, "filtered_ports"), b));
+}
+
 void render_session(FILE *out, const json_t *session, uint64_t now) {
 	struct table *table = table_new();
 	char buf[FORMAT_LEN], title[FORMAT_LEN];
@@ -201,6 +233,11 @@ void render_session(FILE *out, const json_t *session, uint64_t now) {
 			(unsigned long long)number(session, "dtls_mtu"),
 			(unsigned long long)number(session, "link_mtu"));
 	}
+	line(table, "  Filter", text(session, "filter"));
+	if (json_is_true(json_object_get(session, "restricted_to_routes")))
+		line(table, "  Restricted to routes", "yes");
+	line_services(table, session);
+	line_filtered(table, session);
 	line_traffic(table, "  Received", session, "rx_packets", "rx_bytes");
 	line_traffic(table, "  Sent", session, "tx_packets", "tx_bytes");
 	line_traffic(table, "  Received in all", session, "total_rx_packets", "total_rx_bytes");
