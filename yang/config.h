@@ -294,6 +294,7 @@ struct cfg_auth {
 	uint32_t max_clients; // 0: sessions_max
 	uint32_t max_same_clients; // per user, 0: no limit
 	bool replace_oldest; // who has as many and logs in again loses the oldest session
+	bool lower_names; // cfg_name_fold() does something
 	bool deny_roaming; // a cookie is bound to the address of the login
 	struct cfg_brute_force brute_force;
 	struct cfg_camouflage camouflage;
@@ -471,6 +472,8 @@ const struct cfg_vhost *cfg_vhost_find(const struct cfg *cfg, const char *server
 // The group of this very name, or NULL.
 const struct cfg_group *cfg_group_find(const struct cfg *cfg, const char *name);
 // The user of this very name, or NULL.
+// Makes a user's name what it is for this gateway (authentication/name-case).
+void cfg_name_fold(const struct cfg *cfg, char *name);
 const struct cfg_user *cfg_user_find(const struct cfg *cfg, const char *name);
 // The filter of this very name, or NULL.
 const struct cfg_filter *cfg_filter_find(const struct cfg *cfg, const char *name);

@@ -102,6 +102,7 @@ static void auth_build(struct build *build, const struct lyd_node *node, struct 
 	auth->default_group = build_string(build, tree_child(node, "group"), "default-group");
 	alternatives_build(build, node, &auth->alternatives, &auth->nb_alternatives);
 	alternatives_default(build, auth);
+	auth->lower_names = strcmp(tree_text(node, "name-case"), "lower") == 0;
 	auth->password_tries = tree_number(node, "password-tries");
 	auth->requests_per_connection = tree_number(node, "requests-per-connection");
 	auth->timeout = tree_number(node, "login-timeout");

@@ -82,6 +82,19 @@ static void check_methods(struct errors *errors, const struct cfg *cfg) {
 			    "method has the factor radius");
 }
 
+// ---- users
+
+static void check_names(struct errors *errors, const struct cfg *cfg) {
+	for (size_t i = 0; cfg->auth.lower_names && i < cfg->nb_users; i++) {
+		const char *name = cfg->users[i].name;
+		if (strpbrk(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL)
+			errors_add(errors,
+				TOP "/user[name='%s']: no user has this name, as "
+				    "authentication/name-case is lower, expected small letters",
+				name);
+	}
+}
+
 // ---- groups and virtual hosts
 
 static void check_default_group(struct errors *errors, const struct cfg *cfg) {
@@ -153,6 +166,7 @@ static void check_dynauth(struct errors *errors, const struct cfg *cfg) {
 
 void cfg_cross_check_access(struct errors *errors, const struct cfg *cfg) {
 	check_methods(errors, cfg);
+	check_names(errors, cfg);
 	check_default_group(errors, cfg);
 	check_vhosts(errors, cfg);
 	check_servers(errors, &cfg->radius);

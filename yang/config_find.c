@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Looks up what a configuration says of a server name, a group or a factor. Called by auth, session, edge.
+// Looks up what a configuration says of a server name, a group, a user, a filter or a factor. Called by
+// auth, session, edge, radius.
 
 #include <stdlib.h>
 #include <string.h>
@@ -42,6 +43,14 @@ const struct cfg_filter *cfg_filter_find(const struct cfg *cfg, const char *name
 			return &cfg->filters[i];
 	}
 	return NULL;
+}
+
+void cfg_name_fold(const struct cfg *cfg, char *name) {
+	if (!cfg->auth.lower_names)
+		return;
+	for (; *name != '\0'; name++)
+		if (*name >= 'A' && *name <= 'Z')
+			*name += 'a' - 'A';
 }
 
 static int name_compare(const void *name, const void *user) {

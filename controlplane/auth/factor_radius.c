@@ -101,6 +101,7 @@ static void answered(struct radius_step *step, const struct ipc_radius_answer *m
 		outcome.groups = msg->settings.groups;
 		outcome.settings = &msg->settings;
 		outcome.accounting = &msg->facts;
+		outcome.user = msg->username[0] != '\0' ? msg->username : NULL;
 		outcome.why = NULL;
 		break;
 	case IPC_RADIUS_UNREACHABLE:
@@ -122,7 +123,8 @@ static bool is_valid(const struct ipc_radius_answer *msg) {
 		msg->state_len <= IPC_STATE_LEN && ipc_str_ok(msg->message, sizeof(msg->message)) &&
 		ipc_str_ok(settings->groups, sizeof(settings->groups)) &&
 		settings->nb_dns <= IPC_USER_DNS && settings->nb_routes <= IPC_USER_ROUTES &&
-		settings->inner6_prefix <= 128 && ipc_acct_facts_ok(&msg->facts);
+		settings->inner6_prefix <= 128 && ipc_acct_facts_ok(&msg->facts) &&
+		ipc_str_ok(msg->username, sizeof(msg->username));
 }
 
 static int radius_message(struct child *child, const struct ipc_hdr *hdr) {

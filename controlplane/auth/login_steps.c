@@ -292,18 +292,23 @@ static void undecided(struct login *login) {
 static bool user_take(struct login *login, const char *user) {
 	struct login_attempt *at = &login->at;
 	char *name = login->asked.username;
+	char canonical[IPC_USER_LEN] = "";
 	size_t len = strlen(user);
 
-	if (strcmp(name, user) == 0)
-		return true;
-	if (at->passed != 0 || len == 0 || len >= sizeof(login->asked.username) ||
-		!ipc_str_ok(user, len + 1)) {
-		at->why = at->passed != 0 ? "factors name different users" : "user name of no use";
+	if (len == 0 || len >= sizeof(canonical) || !ipc_str_ok(user, len + 1)) {
+		at->why = "user name of no use";
 		return false;
 	}
-	log_debug("login", "user=%s canonical=%s", log_value(name), log_value(user));
-	memset(name, 0, sizeof(login->asked.username));
-	memcpy(name, user, len);
+	memcpy(canonical, user, len);
+	cfg_name_fold(child_cfg(login_child(login)), canonical);
+	if (strcmp(name, canonical) == 0)
+		return true;
+	if (at->passed != 0) {
+		at->why = "factors name different users";
+		return false;
+	}
+	log_debug("login", "user=%s canonical=%s", log_value(name), log_value(canonical));
+	memcpy(name, canonical, sizeof(canonical));
 	return true;
 }
 
@@ -388,6 +393,7 @@ static void alternatives_copy(struct login *login) {
 void login_attempt_begin(struct login *login) {
 	login_factor_end(login);
 	explicit_bzero(&login->at, sizeof(login->at));
+	cfg_name_fold(child_cfg(login_child(login)), login->asked.username);
 	login->at.formless = login->scheme == IPC_SCHEME_NONE && login->asked.username[0] == '\0';
 	alternatives_copy(login);
 	alternative_begin(login);

@@ -426,6 +426,7 @@ struct ipc_radius_answer {
 	uint8_t state[IPC_STATE_LEN];
 	uint8_t reserved[2];
 	char message[IPC_MESSAGE_LEN]; // Reply-Message
+	char username[IPC_USER_LEN]; // IPC_RADIUS_ACCEPT: who it is, or empty: as asked
 	struct ipc_user_settings settings; // IPC_RADIUS_ACCEPT
 	struct ipc_acct_facts facts; // IPC_RADIUS_ACCEPT: Class
 };

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 #include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
@@ -35,6 +36,24 @@ static void take_state(const struct rvalue *value, struct ipc_radius_answer *msg
 	msg->state_len = (uint8_t)value->len;
 }
 
+// Who the user is for the server (RFC 2865, 5.1): one that takes ANN for ann says so by this. The
+// default realm, which we have added, goes. False: no name of a user.
+static bool take_username(
+	const struct work *work, const struct rvalue *value, char username[IPC_USER_LEN]) {
+	const char *realm = child_cfg(work->radius->child)->radius.default_realm;
+	char name[IPC_USER_LEN] = "";
+	if (value->len == 0 || value->len >= sizeof(name))
+		return false;
+	memcpy(name, value->bytes, value->len);
+	if (strlen(name) != value->len || !ipc_str_ok(name, sizeof(name)))
+		return false;
+	char *at = strchr(name, '@');
+	if (work->realm_added && at != NULL && at != name && strcasecmp(at + 1, realm) == 0)
+		memset(at, 0, sizeof(name) - (size_t)(at - name));
+	memcpy(username, name, sizeof(name));
+	return true;
+}
+
 // False: there is no room for it. Any bytes will do (RFC 2865, 5.25).
 static bool take_class(const struct rvalue *value, struct ipc_acct_facts *facts) {
 	if (value->len == 0)
@@ -59,7 +78,9 @@ static void take_attributes(const struct work *work, const struct rpacket *answe
 	const void *cursor = NULL;
 	struct rvalue value;
 	while (rpacket_next(answer, &cursor, &value)) {
-		if (value.attr == RATTR_CLASS && !take_class(&value, &msg->facts))
+		if ((value.attr == RATTR_CLASS && !take_class(&value, &msg->facts)) ||
+			(value.attr == RATTR_USER_NAME &&
+				!take_username(work, &value, msg->username)))
 			log_refused(work, &value, server);
 		if (value.attr == RATTR_REPLY_MESSAGE)
 			settings_message(value.bytes, value.len, msg->message);
@@ -99,6 +120,7 @@ static void on_answer(const struct rpacket *answer, const char *server, void *ar
 	if (msg.status != IPC_RADIUS_ACCEPT) {
 		memset(&msg.settings, 0, sizeof(msg.settings));
 		memset(&msg.facts, 0, sizeof(msg.facts));
+		memset(msg.username, 0, sizeof(msg.username));
 	}
 	if (msg.status != IPC_RADIUS_CHALLENGE)
 		msg.state_len = 0;
@@ -159,6 +181,7 @@ int ask_begin(struct radius *radius, const struct ipc_radius_ask *msg) {
 	}
 	work->remote = msg->remote;
 	memcpy(work->username, username, sizeof(work->username));
+	work->realm_added = strcmp(username, msg->username) != 0;
 	int status = send_request(work, msg);
 	if (status < 0) {
 		log_warning("radius_ask", "user=%s text=%s", log_value(username),

@@ -284,6 +284,8 @@ static void request_begin(
 		return;
 	}
 	uint32_t cause = change_read(request, &self, &change);
+	cfg_name_fold(cfg, change.username);
+	cfg_name_fold(cfg, change.short_name);
 	if (cause == 0) {
 		wait_for_session(dynauth, place, request, seen, &change);
 		return;

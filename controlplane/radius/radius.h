@@ -24,7 +24,8 @@ struct work {
 	uint64_t req;
 	struct exchange_request *request;
 	struct abi_addr remote; // for logs
-	char username[IPC_USER_LEN];
+	char username[IPC_USER_LEN]; // as it was sent
+	bool realm_added; // the default one
 };
 LIST_HEAD(work_list, work);
 

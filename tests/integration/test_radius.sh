@@ -23,6 +23,9 @@ cat >"$dir/radius.users" <<-'EOF'
 	    MS-Primary-DNS-Server = 198.51.100.53,
 	    Session-Timeout = 7200
 
+	DEFAULT	User-Name =~ "^[Ee][Vv][Ee]$", Cleartext-Password := "secret"
+	    User-Name := "eve"
+
 	two	Cleartext-Password := "third"
 	    Class = "twofold"
 EOF
@@ -97,6 +100,20 @@ grep -q 'Enter word 1' "$dir/log/oc-two" || fail "the first challenge is not sho
 grep -q 'Enter word 2' "$dir/log/oc-two" || fail "the second challenge is not shown"
 lets_in two first wrong wrong wrong && fail "a wrong answer is let in"
 pass "two challenges, with stock openconnect"
+
+# A server that takes EVE for eve says who she is, and that is who has the session.
+LOGIN=EVE PASSWORD=secret client eve
+client_wait eve
+[ "$(session_field eve state)" = connected ] || fail "EVE is not eve: $(ctl --json show sessions)"
+wait_until "$WAIT" record_there a '."User-Name" == "eve" and ."Acct-Status-Type" == "Start"'
+client_stop eve
+lets_in PAUL file-password && fail "PAUL is paul without being told so"
+jq '."penstock:penstock".authentication."name-case" = "lower"' "$dir/penstock.json" >"$dir/next.json"
+cp "$dir/next.json" "$dir/penstock.json"
+ctl reload >"$dir/log/reload" || fail "reload: $(cat "$dir/log/reload")"
+lets_in PAUL file-password || fail "PAUL is not paul: $(cat "$dir/log/oc-PAUL")"
+grep -q 'event=login .*user=paul ' "$dir/log/controlplane" || fail "whose session is PAUL's?"
+pass "names as the server says them, and small letters as configured"
 
 # The first server dies: the next login takes its tries and goes on to the second; those after it
 # do not wait for it.

@@ -126,14 +126,18 @@ static void set(
 		.factors = {first, second}, .nb_factors = second != 0 ? 2 : 1};
 }
 
-static enum came_to begin(struct login *login) {
+static enum came_to begin_as(struct login *login, const char *user) {
 	came_to = NOTHING;
 	memset(nb_steps, 0, sizeof(nb_steps));
 	memset(asked_of, 0, sizeof(asked_of));
 	*login = (struct login){.owner = &logins};
-	strcpy(login->asked.username, "ann");
+	strcpy(login->asked.username, user);
 	login_attempt_begin(login);
 	return came_to;
+}
+
+static enum came_to begin(struct login *login) {
+	return begin_as(login, "ann");
 }
 
 static enum came_to run(struct login *login, enum factor_result first, enum factor_result second) {
@@ -207,6 +211,26 @@ static void test_user(void **state) {
 	says[code] = (struct factor_outcome){.result = FACTOR_FAILED};
 	assert_int_equal(begin(&login), IN);
 	assert_string_equal(login.asked.username, "Ann.Lee");
+}
+
+// As configured ANN is ann, whoever says it.
+static void test_user_lower(void **state) {
+	struct login login;
+
+	cfg.auth.nb_alternatives = 1;
+	cfg.auth.lower_names = true;
+	says[pw] = (struct factor_outcome){.result = FACTOR_PASSED, .user = "Ann.LEE"};
+	says[code] = (struct factor_outcome){.result = FACTOR_PASSED, .user = "ANN.lee"};
+	assert_int_equal(begin(&login), IN);
+	assert_string_equal(asked_of[code], "ann.lee");
+	assert_string_equal(login.asked.username, "ann.lee");
+	says[pw].user = says[code].user = NULL;
+	assert_int_equal(begin_as(&login, "ANN"), IN);
+	assert_string_equal(asked_of[pw], "ann");
+	assert_string_equal(login.asked.username, "ann");
+	cfg.auth.lower_names = false;
+	assert_int_equal(begin_as(&login, "ANN"), IN);
+	assert_string_equal(login.asked.username, "ANN");
 }
 
 // Names that no session can have.
@@ -386,6 +410,7 @@ int main(void) {
 		cmocka_unit_test_setup(test_two, setup),
 		cmocka_unit_test_setup(test_undecided, setup),
 		cmocka_unit_test_setup(test_user, setup),
+		cmocka_unit_test_setup(test_user_lower, setup),
 		cmocka_unit_test_setup(test_user_of_no_use, setup),
 		cmocka_unit_test_setup(test_token, setup),
 		cmocka_unit_test_setup(test_tokens_more, setup),
