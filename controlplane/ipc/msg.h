@@ -5,6 +5,7 @@
 // table (table.c), then uses ipc_str_ok() on each string. `req` is chosen by the asker and echoed.
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "dataplane/abi/abi.h"
@@ -813,8 +814,10 @@ struct ipc_script_facts {
 	char agent[IPC_AGENT_LEN];
 	char device_type[IPC_NAME_LEN];
 	char device_platform[IPC_NAME_LEN];
+	// Of the authentication server, groups left out. Last: a record of before it was there ends here.
+	struct ipc_user_settings settings;
 };
-_Static_assert(sizeof(struct ipc_script_facts) == 1472, "ipc_script_facts");
+_Static_assert(offsetof(struct ipc_script_facts, settings) == 1472, "ipc_script_facts");
 
 struct ipc_script_run {
 	struct ipc_hdr hdr; // req: echoed; 0: nobody waits for the answer

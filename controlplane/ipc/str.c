@@ -112,7 +112,8 @@ bool ipc_script_facts_ok(const struct ipc_script_facts *facts) {
 		ipc_str_ok(facts->hostname, sizeof(facts->hostname)) &&
 		ipc_str_ok(facts->agent, sizeof(facts->agent)) &&
 		ipc_str_ok(facts->device_type, sizeof(facts->device_type)) &&
-		ipc_str_ok(facts->device_platform, sizeof(facts->device_platform));
+		ipc_str_ok(facts->device_platform, sizeof(facts->device_platform)) &&
+		ipc_user_settings_ok(&facts->settings);
 }
 
 const char *ipc_end_name(uint32_t end) {

@@ -320,7 +320,8 @@ int script_env_make(const struct cfg *cfg, enum ipc_script_event event,
 		[IPC_SCRIPT_DISCONNECT] = "disconnect",
 		[IPC_SCRIPT_HOST_UPDATE] = "host-update",
 	};
-	const struct settings_who who = {facts->server_name, facts->group, facts->user, NULL};
+	const struct settings_who who = {
+		facts->server_name, facts->group, facts->user, &facts->settings};
 	struct settings settings;
 	struct maker maker = {0};
 

@@ -106,12 +106,20 @@ bool record_lease_read(const void *data, size_t len, struct record_lease *out) {
 		out->user[0];
 }
 
+// Version 1 ended before the settings.
 bool record_script_read(const void *data, size_t len, struct record_script *out) {
-	if (len != sizeof(*out))
+	bool old = len == RECORD_SCRIPT_LEN_1;
+
+	memset(out, 0, sizeof(*out));
+	if (len != sizeof(*out) && !old)
 		return false;
-	memcpy(out, data, sizeof(*out));
-	return out->magic == RECORD_SCRIPT_MAGIC && out->version == RECORD_SCRIPT_VERSION &&
-		out->size == sizeof(*out) && ipc_script_facts_ok(&out->facts);
+	memcpy(out, data, len);
+	if (out->magic != RECORD_SCRIPT_MAGIC || out->size != len ||
+		out->version != (old ? 1 : RECORD_SCRIPT_VERSION))
+		return false;
+	out->version = RECORD_SCRIPT_VERSION;
+	out->size = sizeof(*out);
+	return ipc_script_facts_ok(&out->facts);
 }
 
 void record_acct_init(struct record_acct *record) {

@@ -22,7 +22,8 @@
 #define RECORD_SESSION_MAGIC 0x53535350u // "PSSS"
 #define RECORD_LEASE_MAGIC 0x4c535350u // "PSSL"
 #define RECORD_SCRIPT_MAGIC 0x58535350u // "PSSX"
-#define RECORD_SCRIPT_VERSION 1u
+#define RECORD_SCRIPT_VERSION 2u // 1 is read as well
+#define RECORD_SCRIPT_LEN_1 1480u
 #define RECORD_ACCT_MAGIC 0x41535350u // "PSSA"
 
 #define RECORD_SECRETS_LEN (IPC_PSK_LEN + IPC_MASTER_LEN)
@@ -106,7 +107,8 @@ struct record_script {
 	uint16_t size;
 	struct ipc_script_facts facts; // facts.id is also the key
 };
-_Static_assert(sizeof(struct record_script) == 1480, "record_script");
+_Static_assert(
+	offsetof(struct record_script, facts.settings) == RECORD_SCRIPT_LEN_1, "script version 1");
 
 // An accounting record that no server has acknowledged yet, as it is sent.
 struct record_acct {

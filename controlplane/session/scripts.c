@@ -35,6 +35,8 @@ static void facts_fill(const struct session *session, struct ipc_script_facts *f
 		.inner6 = session->inner6,
 		.inner6_prefix = session->inner6_prefix,
 	};
+	if (session->extra)
+		facts->settings = *session->extra;
 	snprintf(facts->user, sizeof(facts->user), "%s", session->str[STR_USER]);
 	snprintf(facts->groups, sizeof(facts->groups), "%s", session->str[STR_GROUPS]);
 	snprintf(facts->group, sizeof(facts->group), "%s", session->str[STR_GROUP]);

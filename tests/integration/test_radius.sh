@@ -39,8 +39,12 @@ url=https://192.0.2.1
 # shellcheck disable=SC2016
 printf 'paul:*:%s\n' "$(openssl passwd -5 -salt 'rounds=1000$abcdefgh' file-password)" >"$dir/passwd"
 chmod 600 "$dir/passwd"
+# shellcheck disable=SC2016
+printf '#!/bin/sh\nenv >%s/told-$USERNAME\n' "$dir" >"$dir/env.sh"
+chmod 755 "$dir/env.sh"
 # The example of docs/operations/radius.md, in a hurry.
 gateway_start '."penstock:penstock" |= (. * '"$(doc_example test_radius.sh)"' | . * {
+	"scripts": {"connect": "'"$dir"'/env.sh"},
 	"radius": {"timeout": 400, "tries": 2, "dead-time": 4},
 	"authentication": {"brute-force": {"max-score": 0}, "login-timeout": 60},
 	"connections-per-edge": 4096 # one source may have a quarter of them
@@ -92,8 +96,11 @@ for line in 'X-CSTP-DNS: 198.51.100.53' 'X-CSTP-Split-Include: 198.51.100.0/255.
 	'X-CSTP-Split-Include-IP6: 2001:db8:2::/48' 'X-CSTP-Session-Timeout: 7200'; do
 	grep -qF "$line" "$dir/log/client-dora" || fail "no '$line': $(grep -o 'X-CSTP-[^ ]*: .*' "$dir/log/client-dora")"
 done
+for line in OCSERV_DNS4=198.51.100.53 OCSERV_ROUTES4=198.51.100.0/255.255.255.0 OCSERV_ROUTES6=2001:db8:2::/48; do
+	grep -qxF "$line" "$dir/told-dora" || fail "no '$line' for scripts: $(cat "$dir/told-dora")"
+done
 client_stop dora
-pass "addresses, routes, DNS and session timeout as the server says"
+pass "addresses, routes, DNS and session timeout as the server says, also for scripts"
 
 lets_in two first second third || fail "three rounds: $(cat "$dir/log/oc-two")"
 grep -q 'Enter word 1' "$dir/log/oc-two" || fail "the first challenge is not shown: $(cat "$dir/log/oc-two")"

@@ -129,6 +129,27 @@ static void test_ends(void **state) {
 	assert_int_equal(script_env_make(&cfg, IPC_SCRIPT_DISCONNECT, &facts, &env), -EINVAL);
 }
 
+// What the authentication server says goes before the configuration, as for the client.
+static void test_server_settings(void **state) {
+	struct ipc_script_facts facts = facts_of("ann");
+	char **env;
+
+	facts.settings.nb_dns = 2;
+	facts.settings.dns[0] = (struct abi_addr){{[10] = 0xff, [11] = 0xff, 192, 0, 2, 53}};
+	facts.settings.dns[1] = (struct abi_addr){{0xfd, [15] = 53}};
+	facts.settings.nb_routes = 1;
+	facts.settings.routes[0] = (struct ipc_prefix){
+		{{[10] = 0xff, [11] = 0xff, 198, 51, 100, 0}}, 24, {0}};
+	assert_int_equal(script_env_make(&cfg, IPC_SCRIPT_CONNECT, &facts, &env), 0);
+	expect(env, "OCSERV_DNS4", "192.0.2.53");
+	expect(env, "OCSERV_DNS6", "fd00::35");
+	expect(env, "OCSERV_ROUTES4", "198.51.100.0/255.255.255.0");
+	expect(env, "PENSTOCK_ROUTES", "198.51.100.0/24");
+	script_env_free(env);
+	facts.settings.nb_routes = IPC_USER_ROUTES + 1;
+	assert_int_equal(script_env_make(&cfg, IPC_SCRIPT_CONNECT, &facts, &env), -EINVAL);
+}
+
 static void test_disconnect(void **state) {
 	struct ipc_script_facts facts = facts_of("ann");
 	char **env;
@@ -211,6 +232,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect),
 		cmocka_unit_test(test_reach),
+		cmocka_unit_test(test_server_settings),
 		cmocka_unit_test(test_disconnect),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_names),

@@ -347,6 +347,23 @@ static void test_acct_version_3(void **state) {
 	assert_false(record_acct_read(&record, sizeof(record), &out));
 }
 
+// Disconnect scripts that are due over an upgrade.
+static void test_script_version_1(void **state) {
+	struct record_script record, out;
+
+	record_script_init(&record);
+	record.facts.id = 9;
+	strcpy(record.facts.user, "ann");
+	record.facts.settings.nb_dns = IPC_USER_DNS + 1;
+	assert_false(record_script_read(&record, sizeof(record), &out));
+	record.version = 1;
+	record.size = RECORD_SCRIPT_LEN_1;
+	assert_true(record_script_read(&record, RECORD_SCRIPT_LEN_1, &out));
+	assert_string_equal(out.facts.user, "ann");
+	assert_int_equal(out.facts.settings.nb_dns, 0);
+	assert_int_equal(out.version, RECORD_SCRIPT_VERSION);
+}
+
 // Settings that no authentication server may say are not believed.
 static void test_bad_settings(void **state) {
 	struct record_session record, out;
@@ -645,6 +662,7 @@ int main(void) {
 		T(test_version_2),
 		T(test_version_3),
 		T(test_acct_version_3),
+		T(test_script_version_1),
 		T(test_bad_settings),
 		T(test_bad_record),
 		T(test_full),
