@@ -34,6 +34,8 @@ int login_cookie_hash(struct logins *logins, const uint8_t *cookie, uint8_t *has
 static enum ipc_authentic authentic_of(const struct login *login) {
 	if (login->at.passed & 1u << CFG_FACTOR_RADIUS)
 		return IPC_AUTHENTIC_RADIUS;
+	if (login->at.passed & (1u << CFG_FACTOR_KERBEROS | 1u << CFG_FACTOR_OIDC))
+		return IPC_AUTHENTIC_REMOTE;
 	return IPC_AUTHENTIC_LOCAL;
 }
 

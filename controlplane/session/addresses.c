@@ -96,6 +96,19 @@ static const char *choose(
 					  : take_own(mgr, session, wanted);
 }
 
+// The dataplane finds a client by the pool's prefixes, which have one length.
+static void check_prefix(const struct session *session) {
+	const struct ipc_user_settings *extra = session->extra;
+	char text[ADDR_TEXT_LEN];
+
+	if (!extra || !(extra->set & IPC_SET_INNER6) || extra->inner6_prefix == 128 ||
+		abi_addr_none(&session->inner6) || extra->inner6_prefix == session->inner6_prefix)
+		return;
+	log_warning("address_prefix", "session=%u user=%s address=%s asked=%u given=%u",
+		session->sid.index, log_value(session->str[STR_USER]),
+		addr_text(&session->inner6, text), extra->inner6_prefix, session->inner6_prefix);
+}
+
 const char *session_addresses(struct session_mgr *mgr, struct session *session,
 	const struct settings *settings, uint32_t wishes, uint16_t data_mtu) {
 	const struct pools_of of = {settings->pools, settings->nb_pools};
@@ -114,6 +127,7 @@ const char *session_addresses(struct session_mgr *mgr, struct session *session,
 	session->inner6_prefix = abi_addr_none(&session->inner6)
 		? 0
 		: pools_client_prefix(mgr->pools, &session->inner6);
+	check_prefix(session);
 	if (abi_addr_none(&session->inner4) && abi_addr_none(&session->inner6))
 		return "No address pool serves this client";
 	return NULL;
