@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What holds after every kill, asked from outside: the CLI, the store read by mdb_dump, FreeRADIUS's
 file of records, what scripts wrote down. Used by kill_points.py."""
+import re
 import socket
 import struct
 
-from kill_world import DIR, WAIT, Failed, complete, ctl, run, wait_for
+from kill_world import DIR, WAIT, Failed, complete, controlplane_log, ctl, run, wait_for
 
 # Of struct record_session (controlplane/session/record.h), which only grows at its end.
 HASH, SID, STATE, INNER4, ACCOUNTED = 8, 40, 48, 72, 3192
+# What nobody but this test may end, and what no process of ours says of another.
+UNEXPECTED = re.compile(r"event=child_died .*(exit=|signal=SIG(?!KILL))|event=child_kill|"
+    r"event=offender|event=edge_breach|Sanitizer|runtime error:")
 STATES = {1: "authenticated", 2: "connected", 3: "disconnected"}
 SETTLE_S = 2 * WAIT # a session whose client did not come to its end is given up after 15 s
 
@@ -134,6 +138,13 @@ class Checks:
             told.append(what)
         return wrong
 
+    @staticmethod
+    def log():
+        """No process ended by itself or accused another."""
+        found = [line for line in controlplane_log().splitlines() if UNEXPECTED.search(line)]
+        if found:
+            raise Failed("\n".join(found))
+
     def no_loss(self):
         lost = self.steady.lost()
         if lost:
@@ -147,6 +158,7 @@ class Checks:
         wrong = self.record_contents()
         if wrong:
             raise Failed("\n".join(wrong))
+        self.log()
         self.no_loss()
         self.checked += 1
 

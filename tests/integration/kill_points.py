@@ -35,7 +35,7 @@ class Run:
         self.users, self.client = Users(), Client("k")
         self.words, self.user = [], ""
         self.victims, self.again, self.seconds_to_hit = [], "", HIT_S
-        self.repeated = {}
+        self.repeated, self.slowest = {}, (0, 0)
         self.points = []
 
     def shuffled(self, slow):
@@ -161,8 +161,12 @@ def one_round(run, checks, number):
     if again:
         moment(pause)
         kill_role(again)
+    struck = time.monotonic()
     for _ in going:
         raise Failed(f"{step} yields a third time")
+    if not run.client.ended(): # also when DTLS was set up after that
+        wait_for(run.client.pings, "the client's tunnel works", RECOVERY_S)
+    run.slowest = max(run.slowest, (time.monotonic() - struck, number))
     if victim == "dataplane":
         for name in checks.steady.socks:
             wait_for(Client(name).pings, f"client {name} comes back", RECOVERY_S)
@@ -205,6 +209,7 @@ def main(rounds, seed):
         sys.exit(f"FAIL: round {number}, seed {seed}: KILL_ROUND={number} repeats it alone")
     print(f"ok: {checks.checked} checks in {time.monotonic() - started:.0f} s, "
         f"{steady.sent} datagrams of other tunnels, none lost; logins repeated: {run.repeated}; "
+        f"slowest recovery {run.slowest[0]:.0f} s in round {run.slowest[1]}; "
         f"points not reached in rounds: {missed}")
     if len(missed) > max(1, rounds // 10):
         sys.exit("FAIL: too many points were not reached: the steps are not what they were")
