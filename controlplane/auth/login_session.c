@@ -56,6 +56,7 @@ static void session_new_send(struct login *login) {
 	struct logins *logins = login->owner;
 	struct ipc_chan *chan = child_peer(logins->child, IPC_SESSION, 0);
 	struct ipc_session_new msg = {0};
+	int err;
 
 	msg.hdr.req = login->session_req = ++logins->next_req;
 	login->ask_again = false;
@@ -67,7 +68,9 @@ static void session_new_send(struct login *login) {
 		return;
 	}
 	message_fill(login, &msg);
-	if (ipc_send(chan, IPC_SESSION_NEW, &msg.hdr, sizeof(msg), NULL, 0) != 0)
+	err = ipc_send(chan, IPC_SESSION_NEW, &msg.hdr, sizeof(msg), NULL, 0);
+	// Any other error: it has just died, which the event loop has not told yet.
+	if (err == -ENOBUFS || err == -ENOMEM)
 		login_end(login, IPC_LOGIN_ERROR, "Server busy", NULL);
 	explicit_bzero(&msg, sizeof(msg));
 }

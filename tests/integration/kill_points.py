@@ -33,7 +33,8 @@ class Run:
     def __init__(self, seed):
         self.seed, self.rng = seed, random.Random(seed)
         self.users, self.client = Users(), Client("k")
-        self.words, self.user = [], ""
+        self.words = []
+        self.crowd = [Client(f"c{i}") for i in range(kill_steps.CROWD)]
         self.victims, self.again, self.seconds_to_hit = [], "", HIT_S
         self.repeated, self.slowest = {}, (0, 0)
         self.points = []
@@ -51,34 +52,36 @@ class Run:
 
     # What steps use.
 
-    def begin(self, user):
-        self.client.stop()
-        self.user, self.words = user, self.users.words(user)
-        self.client.start(user, self.words)
+    def begin(self, user, client=None):
+        client = client or self.client
+        client.stop()
+        client.user = user
+        self.words = self.users.words(user)
+        client.start(user, self.words)
 
-    def in_at_last(self):
+    def in_at_last(self, client=None):
         """The client gets in; a login that was killed half-way is repeated, as its user would."""
-        for tries in range(TRIES):
-            wait_for(lambda: self.client.configured() or self.client.ended(), "the client's end",
-                RECOVERY_S)
-            if self.client.configured():
+        client = client or self.client
+        for _ in range(TRIES):
+            wait_for(lambda: client.configured() or client.ended(), "the client's end", RECOVERY_S)
+            if client.configured():
                 break
-            self.may_repeat()
+            self.may_repeat(client)
             self.wait_complete()
-            self.begin(self.user)
+            self.begin(client.user, client)
         else:
             raise Failed(f"the client does not get in any more after {TRIES} logins")
-        wait_for(self.client.pings, "the client's tunnel works", RECOVERY_S)
+        wait_for(client.pings, "the client's tunnel works", RECOVERY_S)
 
-    def may_repeat(self):
+    def may_repeat(self, client):
         """Edges keep what they have asked, so only who loses his edge, or auth between two forms,
         has to log in again. (A RADIUS server takes the answer to a challenge once: who asks again
         because radius has died with the reply is refused.)"""
         killed = {*self.victims, self.again} - {""}
         excuses = {"edge", "children", "supervisor", "dataplane"}
-        excuses |= {"two": {"auth", "radius", "freeradius"}, "otto": {"auth"}}.get(self.user, set())
+        excuses |= {"two": {"auth", "radius", "freeradius"}, "otto": {"auth"}}.get(client.user, set())
         if not killed & excuses:
-            raise Failed(f"a login failed after a kill of {killed}: {self.client.last_words()}")
+            raise Failed(f"a login failed after a kill of {killed}: {client.last_words()}")
         for one in killed & excuses:
             self.repeated[one] = self.repeated.get(one, 0) + 1
 

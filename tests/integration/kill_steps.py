@@ -14,6 +14,7 @@ from kill_trace import pids_of
 from kill_world import (DIR, EDGES, GATEWAY, WAIT, Failed, controlplane_log, ctl, ctl_begin,
     kill_role, ns, run as command, wait_for)
 
+CROWD = 5
 BAD_ADDRESS = "192.0.2.77" # whose wrong passwords count
 
 
@@ -53,6 +54,37 @@ def enters_code(run):
     status, head = http("/auth", "-b", f"{DIR}/jar", "-d", f"secondary_password={code}")
     if re.search(r"(?i)^set-cookie: webvpn=[\w+/]", head, re.MULTILINE):
         raise Failed(f"a one-time password that was used is good again: {status} {head}")
+
+
+# ---- many at once, so that some are here and some there
+
+def crowd_enters(run):
+    yield
+    for client in run.crowd:
+        run.begin("kim", client)
+    yield
+    for client in run.crowd:
+        run.in_at_last(client)
+    addresses = {client.address() for client in run.crowd}
+    if len(addresses) != CROWD:
+        raise Failed(f"{CROWD} clients have the addresses {addresses}")
+    for client in run.crowd:
+        client.tell(signal.SIGINT)
+    for client in run.crowd:
+        client.stop()
+
+
+def crowd_leaves(run):
+    for client in run.crowd:
+        run.begin("kim", client)
+    for client in run.crowd:
+        run.in_at_last(client)
+    yield
+    for client in run.crowd:
+        client.tell(signal.SIGINT)
+    yield
+    for client in run.crowd:
+        client.stop()
 
 
 # ---- an established tunnel that is made anew, or ends
@@ -329,6 +361,14 @@ session send:ACCT 1|radius recv:ACCT 1|radius call:sendto 1|radius call:recvfrom
 radius send:ACCT_DONE 1|session recv:ACCT_DONE 1"""
 STORE = """
 session call:pwrite64 2|session call:fdatasync 2|session call:fdatasync 3"""
+CROWD_IN = """
+auth recv:LOGIN 3|auth send:SESSION_NEW 4|session recv:SESSION_NEW 3|session call:fdatasync 4
+session recv:SESSION_CONNECT 3|session send:CONNECT_RESULT 4|edge send:STREAM_UP 3
+session recv:STREAM_UP 4|session send:fd 2|session send:ACCT 3|session recv:ACCT_DONE 2
+script send:SCRIPT_DONE 2|edge send:DTLS_UP 3|session send:DTLS_SET 4"""
+CROWD_OUT = """
+session call:fdatasync 2|session send:ACCT 2|radius call:recvfrom 2|session recv:ACCT_DONE 3
+session send:SCRIPT_RUN 2|script send:SCRIPT_DONE 4"""
 RELOAD = """
 supervisor send:CONFIG 1|supervisor send:CONFIG 2|supervisor send:CONFIG 4|supervisor send:CONFIG 6
 auth recv:CONFIG 1|edge recv:CONFIG 1|edge recv:CONFIG 2|session recv:CONFIG 1
@@ -373,6 +413,8 @@ STEPS = {
     "reconnection": (comes_back, CONNECT + HAND_OVER + DTLS, CONTROL + ("dataplane",)),
     "disconnect by the user": (leaves, ACCOUNTING + SCRIPT + STORE, CONTROL + ("freeradius",)),
     "disconnect by the operator": (is_put_out, ACCOUNTING, CONTROL + ("freeradius",)),
+    "crowd enters": (crowd_enters, CROWD_IN, CONTROL + ("dataplane", "freeradius")),
+    "crowd leaves": (crowd_leaves, CROWD_OUT, CONTROL + ("freeradius",)),
     "reload by CLI": (reloads_by_cli, RELOAD + RELOAD_CLI, CONTROL),
     "reload by signal": (reloads_by_signal, RELOAD, CONTROL),
     "restart of session": (restarts_session, START + START_SESSION, CONTROL),

@@ -111,7 +111,8 @@ class Client:
     """Stock openconnect; its interface is moved to namespace vpn-NAME."""
 
     def __init__(self, name):
-        self.name, self.process, self.log_file = name, None, f"{DIR}/log/client-{name}"
+        self.name, self.user, self.process = name, "", None
+        self.log_file = f"{DIR}/log/client-{name}"
 
     def start(self, user, words, *options):
         """words: the answers to the forms, in their order."""

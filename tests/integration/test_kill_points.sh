@@ -19,7 +19,7 @@ echo "rounds $ROUNDS, seed $SEED: repeat with $0 $ROUNDS $SEED"
 export BUILD
 
 ground
-add_ns vpn-k
+add_ns vpn-k vpn-c0 vpn-c1 vpn-c2 vpn-c3 vpn-c4
 addr cl eth0 192.0.2.77/24 # whose wrong passwords count
 for letter in a b; do # configurations, which a reload changes between
 	cat >"$dir/script-$letter" <<-EOS

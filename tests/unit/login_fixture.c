@@ -196,6 +196,13 @@ static void on_otp(struct ipc_otp_answer *msg, void *arg) {
 }
 
 static void on_closed(struct ipc_chan *chan, const char *offence, void *arg) {
+	struct far_end *end = arg;
+
+	if (end->far == NULL) { // session_die()
+		ipc_chan_free(chan);
+		end->near = NULL;
+		return;
+	}
 	fail_msg("a channel closed: %s", offence != NULL ? offence : "end of file");
 }
 
@@ -221,6 +228,11 @@ void edge_restart(struct bench *bench, unsigned edge) {
 	disconnect_end(&bench->edges[edge]);
 	logins_edge_down(bench->logins, edge);
 	connect_end(bench, &bench->edges[edge], IPC_EDGE, edge, on_edge);
+}
+
+void session_die(struct bench *bench) {
+	ipc_chan_free(bench->session.far);
+	bench->session.far = NULL;
 }
 
 void session_end(struct bench *bench) {

@@ -71,7 +71,8 @@ void file_put(struct bench *bench, const char *name, const char *text);
 void auth_restart(struct bench *bench);
 // The same, but the cookie secret comes with the next spin().
 void auth_restart_early(struct bench *bench);
-// The session process dies; its successor comes.
+// The session process dies, which auth hears with the next spin(), or at once; its successor comes.
+void session_die(struct bench *bench);
 void session_end(struct bench *bench);
 void session_begin(struct bench *bench);
 // The store of used codes is opened anew.

@@ -489,6 +489,23 @@ static void test_connect_waits(void **state) {
 	assert_memory_equal(bench->connect.cookie, first.cookie, IPC_HASH_LEN);
 }
 
+// What is sent to a session process that has just died is for its successor.
+static void test_session_dies(void **state) {
+	struct ipc_login msg = {.hdr.req = 7, .username = "ann", .password = "x"};
+	struct bench *bench = *state;
+
+	riddle.result = FACTOR_PASSED;
+	way_add(bench, RIDDLE, END);
+	session_die(bench);
+	assert_int_equal(logins_login(bench->logins, bench->edges[0].near, &msg), 0);
+	spin(bench);
+	assert_int_equal(bench->nb_results, 0);
+	session_begin(bench);
+	spin(bench);
+	is_ok(bench);
+	assert_int_equal(bench->nb_created, 1);
+}
+
 // Thousands of wrong passwords push no login out that has passed its first factor.
 static void test_parked_flood(void **state) {
 	struct bench *bench = *state;
@@ -717,6 +734,7 @@ int main(void) {
 		TEST(test_wrong_codes),
 		TEST(test_second_token),
 		TEST(test_connect_waits),
+		TEST(test_session_dies),
 		TEST(test_parked_flood),
 		TEST(test_active_limit),
 		TEST(test_session_away),
