@@ -48,7 +48,7 @@ void session_connect_fail(
 	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason) {
 	if (!session->connecting)
 		return;
-	session->connecting = session->script_holds = false;
+	session->connecting = session->script_holds = session->awaits_dataplane = false;
 	log_warning("connect_refused", "session=%u user=%s status=%u reason=%s", session->sid.index,
 		log_value(session->str[STR_USER]), status, log_value(reason));
 	answer_error(mgr, session->connect.edge, session->connect.req, status, reason);
@@ -154,6 +154,13 @@ void session_policy(struct session_mgr *mgr, struct session *session, struct abi
 	policy->filter = filters_use(mgr, session, network);
 }
 
+// The dataplane has died under it: the next one is asked, as for those who come meanwhile.
+static void await_dataplane(struct session_mgr *mgr, struct session *session) {
+	session->installed = 0;
+	session->awaits_dataplane = true;
+	session_timer_set(mgr, session, TIMER_STREAM, session_now() + SESSION_HELD_S);
+}
+
 static void added(int status, void *arg) {
 	struct step *step = arg;
 	struct session_mgr *mgr = step->mgr;
@@ -171,6 +178,10 @@ static void added(int status, void *arg) {
 	// Gone or replaced meanwhile: whoever did that deletes what was added.
 	if (!session || !session->connecting)
 		return;
+	if (status == -ECONNRESET) {
+		await_dataplane(mgr, session);
+		return;
+	}
 	if (status != 0) {
 		snprintf(text, sizeof(text), "The dataplane refused the session (%s)",
 			strerror(-status));
@@ -232,6 +243,7 @@ void session_connect_go(struct session_mgr *mgr, struct session *session) {
 	struct step *step = step_new(mgr, session->sid);
 	int status;
 
+	session->awaits_dataplane = false;
 	if (session->installed)
 		log_info("replace", "session=%u.%u user=%s old=%u", session->sid.index,
 			session->sid.generation, log_value(session->str[STR_USER]),
@@ -249,7 +261,11 @@ void session_connect_go(struct session_mgr *mgr, struct session *session) {
 		return;
 	}
 	free(step);
-	session_connect_fail(mgr, session, 503, "The dataplane is not there");
+	if (status == -ENOTCONN) {
+		await_dataplane(mgr, session);
+		return;
+	}
+	session_connect_fail(mgr, session, 503, "The dataplane is busy");
 	session_ended(mgr, session, ABI_END_TEMPORARY);
 }
 

@@ -146,6 +146,16 @@ static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
 		await_client(mgr, session);
 }
 
+// CONNECTs that were on their way into a dataplane that has died.
+static void connects_go_on(struct session_mgr *mgr) {
+	for (uint32_t i = 0; i < mgr->index_end; i++) {
+		struct session *session = mgr->table[i];
+
+		if (session && session->connecting && session->awaits_dataplane)
+			session_connect_go(mgr, session);
+	}
+}
+
 static void dump_end(struct session_mgr *mgr) {
 	unsigned lost = 0;
 
@@ -171,6 +181,7 @@ static void dump_end(struct session_mgr *mgr) {
 	if (mgr->adopts)
 		session_indexes_find(mgr);
 	mgr->adopts = false;
+	connects_go_on(mgr);
 	session_held_run(mgr);
 }
 

@@ -550,8 +550,9 @@ static void expire(struct session_mgr *mgr, struct session *session) {
 static void stream_missing(struct session_mgr *mgr, struct session *session) {
 	// The script process has its own clock: it is not there, or it is stuck.
 	if (session->connecting)
-		session_connect_fail(
-			mgr, session, 503, "The connect script could not be run in time");
+		session_connect_fail(mgr, session, 503,
+			session->awaits_dataplane ? "The dataplane is not there"
+						  : "The connect script could not be run in time");
 	session_uninstall(mgr, session, ABI_END_TEMPORARY);
 	session_ended(mgr, session, ABI_END_TEMPORARY);
 }

@@ -74,6 +74,7 @@ struct session {
 	bool has_app_id;
 	bool connecting; // connect is valid
 	struct session_connect connect;
+	bool awaits_dataplane; // connecting, but the dataplane it was to go to is gone
 	uint32_t edge; // that got the answer and sends the stream
 	bool awaits_stream; // from the answer (or a restart of ours) until the stream came, once
 	// Edges that got the DTLS parameters of this generation, and those of them that have not told

@@ -82,6 +82,7 @@ class Run:
         excuses |= {"two": {"auth", "radius", "freeradius"}, "otto": {"auth"}}.get(client.user, set())
         if not killed & excuses:
             raise Failed(f"a login failed after a kill of {killed}: {client.last_words()}")
+        print(f"    login repeated: {client.last_words()[-3:]}", flush=True)
         for one in killed & excuses:
             self.repeated[one] = self.repeated.get(one, 0) + 1
 

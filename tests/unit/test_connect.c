@@ -263,9 +263,12 @@ static void test_add_refused(void **state) {
 	connect_ok(bench, 1);
 }
 
+// A dataplane that dies with a CONNECT: the next one gets it, when it comes in time.
 static void test_lost_while_connecting(void **state) {
 	struct bench *bench = *state;
 	struct ipc_connect msg;
+	struct abi_cmd cmd;
+	struct sent *sent;
 
 	assert_int_equal(login_status(bench, 1, "ann"), 0);
 	msg = connect_msg(bench, 1);
@@ -273,7 +276,30 @@ static void test_lost_while_connecting(void **state) {
 	spin(bench);
 	far_close(&bench->far);
 	spin(bench);
-	assert_int_equal(take_sent(bench, IPC_CONNECT_RESULT)->result.status, 503);
+	assert_int_equal(bench->nb_sent, 0);
+	attach(bench, 2);
+	dump_end(bench);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	no_cmd(bench);
+	complete(bench, &cmd, 0);
+	sent = take_sent(bench, IPC_CONNECT_RESULT);
+	assert_int_equal(sent->result.status, 0);
+	assert_int_equal(sent->result.hdr.req, msg.hdr.req);
+	stream_up(bench, cmd.sid);
+
+	msg = connect_msg(bench, 1);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	far_close(&bench->far);
+	spin(bench);
+	assert_int_equal(bench->nb_sent, 0);
+	bench->mgr->table[cmd.sid.index]->due -= SESSION_HELD_S + 1;
+	event_active(bench->mgr->tick_event, EV_TIMEOUT, 0);
+	spin(bench);
+	sent = take_sent(bench, IPC_CONNECT_RESULT);
+	assert_int_equal(sent->result.status, 503);
+	assert_non_null(strstr(sent->result.reason, "dataplane"));
+	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
 }
 
 // Keys that were not taken: the edge is told, the dataplane is not.
