@@ -25,6 +25,22 @@ def http(path, *options, address="192.0.2.2"):
     return done.stdout[-3:], done.stdout
 
 
+def wrong_password():
+    return http("/auth", "-d", "username=kim&password=wrong", address=BAD_ADDRESS)[0]
+
+
+def is_banned():
+    return any(one["banned"] for one in ctl("show", "bans") or [] if one["address"] == BAD_ADDRESS)
+
+
+def ban():
+    for _ in range(8):
+        if is_banned():
+            break
+        wrong_password()
+    wait_for(is_banned, "wrong passwords ban")
+
+
 # ---- logins: everything from the first form to the DTLS keys
 
 def enters(run, user):
@@ -139,7 +155,7 @@ def falls_silent(run):
     run.is_in("dad")
     mine = run.client.address()
     yield
-    run.seconds_to_hit = 25
+    run.seconds_to_hit = 45
     run.client.stop(signal.SIGKILL)
     yield
     wait_for(lambda: mine not in connected(), "a dead client's session ends", 60)
@@ -165,7 +181,11 @@ def restarts(run, role):
 
 
 def restarts_session(run):
+    ban() # which the edges tell the new one
     yield from restarts(run, "session")
+    if not {*run.victims, run.again} & {"edge", "children", "supervisor"}: # who else knew of it
+        wait_for(is_banned, "the ban is known to the new session process")
+    ctl("unban", "all")
 
 
 def restarts_auth(run):
@@ -269,14 +289,6 @@ def reloads_by_signal(run):
 
 # ---- bans and maintenance
 
-def wrong_password():
-    return http("/auth", "-d", "username=kim&password=wrong", address=BAD_ADDRESS)[0]
-
-
-def is_banned():
-    return any(one["banned"] for one in ctl("show", "bans") or [] if one["address"] == BAD_ADDRESS)
-
-
 def bans(run):
     wait_for(lambda: ctl("unban", "all") is not None, "unban")
     yield
@@ -286,11 +298,7 @@ def bans(run):
     yield
     tries.join()
     run.wait_complete()
-    for _ in range(8):
-        if is_banned():
-            break
-        wrong_password()
-    wait_for(is_banned, "wrong passwords ban")
+    ban()
     for role in run.rng.sample(["session", "edge", "auth"], 3):
         kill_role(role)
         run.wait_complete()
