@@ -157,7 +157,7 @@ def one_round(run, checks, number):
     going = {**kill_steps.STEPS, **kill_steps.SLOW_STEPS}[step][0](run)
     next(going)
     run.wait_complete()
-    if victim == "dataplane":
+    if "dataplane" in run.victims:
         checks.steady.pause()
     tracer = Tracer(role, operation, count, phase, [victim])
     next(going)
@@ -173,7 +173,7 @@ def one_round(run, checks, number):
     if not run.client.ended(): # also when DTLS was set up after that
         wait_for(run.client.pings, "the client's tunnel works", RECOVERY_S)
     run.slowest = max(run.slowest, (time.monotonic() - struck, number))
-    if victim == "dataplane":
+    if "dataplane" in run.victims:
         for name in checks.steady.socks:
             wait_for(Client(name).pings, f"client {name} comes back", RECOVERY_S)
         checks.steady.resume()

@@ -360,7 +360,7 @@ SCRIPT = """
 session send:SCRIPT_RUN 1|script recv:SCRIPT_RUN 1
 script send:SCRIPT_DONE 1|session recv:SCRIPT_DONE 1"""
 HAND_OVER = """
-edge send:STREAM_UP 1|session recv:STREAM_UP 1|session send:fd 1"""
+edge send:STREAM_UP 1|session recv:STREAM_UP 1|session send:fd 1|dataplane recv:fd 1"""
 DTLS = """
 edge send:DTLS_QUERY 1|session recv:DTLS_QUERY 1|session send:DTLS_PARAMS 1|edge recv:DTLS_PARAMS 1
 edge send:DTLS_UP 1|session recv:DTLS_UP 1|session send:DTLS_SET 1|edge recv:DTLS_SET 1"""

@@ -4,9 +4,9 @@
 
     kill_trace.py ROLE OPERATION NUMBER PHASE VICTIM...
 
-ROLE: auth, edge, session, radius, script or supervisor; every process of the role is traced, also
-those that start later. OPERATION: send:TYPE or recv:TYPE with a message's name of ipc/msg.h
-without IPC_, send:fd (a socket for the dataplane), or call:NAME for a system call. PHASE: before or
+ROLE: auth, edge, session, radius, script, supervisor or dataplane (its control thread); every
+process of the role is traced, also those that start later. OPERATION: send:TYPE or recv:TYPE with a message's name of ipc/msg.h
+without IPC_, send:fd or recv:fd (a socket for the dataplane), or call:NAME for a system call. PHASE: before or
 after the call; what was received is seen after it alone. VICTIM: a role, `self` (the process at the point),
 children (all of the control plane's), or the name of a process.
 
