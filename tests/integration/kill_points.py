@@ -76,10 +76,11 @@ class Run:
     def may_repeat(self, client):
         """Edges keep what they have asked, so only who loses his edge, or auth between two forms,
         has to log in again. (A RADIUS server takes the answer to a challenge once: who asks again
-        because radius has died with the reply is refused.)"""
+        because radius has died with the reply is refused. A conversation of PAM ends with its process.)"""
         killed = {*self.victims, self.again} - {""}
         excuses = {"edge", "children", "supervisor", "dataplane"}
-        excuses |= {"two": {"auth", "radius", "freeradius"}, "otto": {"auth"}}.get(client.user, set())
+        excuses |= {"two": {"auth", "radius", "freeradius"}, "otto": {"auth"},
+            "pat": {"pam"}}.get(client.user, set())
         if not killed & excuses:
             raise Failed(f"a login failed after a kill of {killed}: {client.last_words()}")
         print(f"    login repeated: {client.last_words()[-3:]}", flush=True)

@@ -62,6 +62,10 @@ def enters_challenged(run):
     yield from enters(run, "two")
 
 
+def enters_pam(run):
+    yield from enters(run, "pat")
+
+
 def enters_code(run):
     yield from enters(run, "otto")
     status, head = http("/auth", "-c", f"{DIR}/jar", "-d",
@@ -353,6 +357,8 @@ CODE = """
 edge send:LOGIN 2|auth recv:LOGIN 2|auth send:OTP_ASK 1|session recv:OTP_ASK 1
 auth send:OTP_ASK 2|session recv:OTP_ASK 2|session call:fdatasync 1|session send:OTP_ANSWER 1
 session send:OTP_ANSWER 2|auth recv:OTP_ANSWER 2|auth send:LOGIN_RESULT 2|edge recv:LOGIN_RESULT 2"""
+PAM = """
+auth send:PAM_ASK 1|pam recv:PAM_ASK 1|pam send:PAM_ANSWER 1|auth recv:PAM_ANSWER 1"""
 CONNECT = """
 edge send:CONNECT 1|auth recv:CONNECT 1|auth send:SESSION_CONNECT 1|session recv:SESSION_CONNECT 1
 session send:CONNECT_RESULT 1|edge recv:CONNECT_RESULT 1"""
@@ -380,7 +386,7 @@ session send:SCRIPT_RUN 2|script send:SCRIPT_DONE 4"""
 RELOAD = """
 supervisor send:CONFIG 1|supervisor send:CONFIG 2|supervisor send:CONFIG 4|supervisor send:CONFIG 6
 auth recv:CONFIG 1|edge recv:CONFIG 1|edge recv:CONFIG 2|session recv:CONFIG 1
-radius recv:CONFIG 1|script recv:CONFIG 1|auth send:FILE_OPEN 1|supervisor send:FILE 1
+radius recv:CONFIG 1|script recv:CONFIG 1|pam recv:CONFIG 1|auth send:FILE_OPEN 1|supervisor send:FILE 1
 auth send:RELOADED 1|edge send:RELOADED 1|edge send:RELOADED 2|session send:RELOADED 1
 radius send:RELOADED 1|script send:RELOADED 1
 supervisor recv:RELOADED 1|supervisor recv:RELOADED 3|supervisor recv:RELOADED 6"""
@@ -413,6 +419,7 @@ STEPS = {
     "login by password": (enters_file, PASSWORD, CONTROL),
     "login by RADIUS": (enters_radius, RADIUS, CONTROL + ("freeradius",)),
     "login with challenges": (enters_challenged, CHALLENGE, CONTROL + ("freeradius",)),
+    "login by PAM": (enters_pam, PAM, CONTROL + ("pam",)),
     "login with a code": (enters_code, CODE, CONTROL),
     "CONNECT": (enters_file, CONNECT + SCRIPT, CONTROL + ("dataplane",)),
     "hand-over": (enters_file, HAND_OVER + STORE, CONTROL + ("dataplane",)),

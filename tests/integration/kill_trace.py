@@ -4,11 +4,11 @@
 
     kill_trace.py ROLE OPERATION NUMBER PHASE VICTIM...
 
-ROLE: auth, edge, session, radius, script, supervisor or dataplane (its control thread); every
-process of the role is traced, also those that start later. OPERATION: send:TYPE or recv:TYPE with a message's name of ipc/msg.h
-without IPC_, send:fd or recv:fd (a socket for the dataplane), or call:NAME for a system call. PHASE: before or
-after the call; what was received is seen after it alone. VICTIM: a role, `self` (the process at the point),
-children (all of the control plane's), or the name of a process.
+ROLE: that of a child, supervisor or dataplane (its control thread); every process of the role is
+traced, also those that start later. OPERATION: send:TYPE or recv:TYPE with a message's name of
+ipc/msg.h without IPC_, send:fd or recv:fd (a socket for the dataplane), or call:NAME for a system
+call. PHASE: before or after the call; what was received is seen after it alone. VICTIM: a role,
+`self` (the process at the point), children (all of the control plane's), or the name of a process.
 
 Says "armed" when it traces, "hit ..." when it has killed. Used by kill_points.py; also by hand.
 No hook in the programs: ptrace, one stop a system call.
@@ -36,7 +36,7 @@ EVENT_STOP = 128
 ENTRY, EXIT = 1, 2
 ABI_MAGIC_LEN = 16 # of what goes over the dataplane's channel with a socket: magic, pad, token
 WALL = 0x40000000
-CHILDREN = ("auth", "edge", "session", "radius", "script")
+CHILDREN = ("auth", "edge", "session", "radius", "script", "pam")
 SCAN_S = 0.01
 
 libc = ctypes.CDLL(None, use_errno=True)

@@ -26,7 +26,7 @@ DIR = "/run/test"
 BUILD = os.environ["BUILD"]
 SLOW = 3 if "address" in os.environ.get("SANITIZE", "") else 1
 WAIT = 20 * SLOW # seconds that any one event may take
-ROLES = ("auth", "edge", "session", "radius", "script")
+ROLES = ("auth", "edge", "session", "radius", "script", "pam")
 EDGES = 2
 GATEWAY = "192.0.2.1"
 LAN = "198.51.100.2"
@@ -170,7 +170,7 @@ class Users:
         if user == "otto": # a counter is good once, so each try has the next
             self.counter += 1
             return [f"secret-{self.letter}", hotp(self.counter)]
-        return {"rad": ["radius"], "two": ["first", "second", "third"]}.get(user,
+        return {"rad": ["radius"], "pat": ["pam"], "two": ["first", "second", "third"]}.get(user,
             [f"secret-{self.letter}"])
 
 

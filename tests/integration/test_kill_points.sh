@@ -43,6 +43,16 @@ cat >"$dir/radius.users" <<-'EOF'
 	two	Cleartext-Password := "third"
 EOF
 radius_server a 198.51.100.3
+# A user of this machine, seen in these namespaces alone.
+mkdir "$dir/pam.d" "$dir/etc"
+for f in passwd shadow; do
+	cp "/etc/$f" "$dir/etc/$f"
+	mount --bind "$dir/etc/$f" "/etc/$f"
+done
+mount --bind "$dir/pam.d" /etc/pam.d
+echo 'pat:x:7000:65534::/nonexistent:/usr/sbin/nologin' >>/etc/passwd
+echo "pat:$(openssl passwd -6 pam):19000:0:99999:7:::" >>/etc/shadow
+printf '%s\n' 'auth required pam_unix.so nodelay' 'account required pam_unix.so' >/etc/pam.d/penstock
 
 # service NAME NS COMMAND...: started again when it fails, as the units have it (but sooner).
 service() {
@@ -81,7 +91,8 @@ configure '."penstock:penstock" |= (
 		"method": [
 			{"name": "token", "factor": ["password-file", "otp"]},
 			{"name": "password", "factor": ["password-file"]},
-			{"name": "radius", "factor": ["radius"]}],
+			{"name": "radius", "factor": ["radius"]},
+			{"name": "pam", "factor": ["pam"]}],
 		"brute-force": {"max-score": 30, "exempt": ["192.0.2.2/32", "2001:db8:1::2/128"]}})'
 service radius lan freeradius -f -l stdout -d "$dir/radius-a" -n radiusd &
 service dataplane gw "$BUILD/dataplane/penstock-dataplane" -c "$dir/penstock.json" \
