@@ -416,6 +416,8 @@ struct cfg {
 	char *run_dir; // sockets; default /run/penstock
 	uint32_t edges; // edge processes
 	uint32_t connections_per_edge; // at most, not yet in a tunnel
+	uint32_t recycle_after; // connections in the life of an edge; 0: any number
+	uint32_t recycle_timeout; // then it ends
 	uint32_t signature_rate; // of one edge, a second; 0: no limit
 	struct cfg_http_header *http_headers; // of each answer before the tunnel
 	size_t nb_http_headers;

@@ -144,6 +144,8 @@ struct cfg *cfg_build(const struct lyd_node *penstock) {
 	cfg->health_path = build_string(&build, penstock, "health-path");
 	cfg->edges = tree_number(penstock, "edges");
 	cfg->connections_per_edge = tree_number(penstock, "connections-per-edge");
+	cfg->recycle_after = tree_number(tree_child(penstock, "edge"), "recycle-after");
+	cfg->recycle_timeout = tree_number(tree_child(penstock, "edge"), "recycle-timeout");
 	cfg->signature_rate = tree_number(penstock, "signature-rate");
 	cfg->log_level = (enum cfg_log_level)tree_choice(penstock, "log-level", levels);
 	build_access(&build, penstock, cfg);

@@ -28,6 +28,8 @@
 #define ACCEPTS_FULL 32
 #define NOTHING_ASKED 65536u // more than any source has
 #define AUTH_TIMEOUT_S 240 // when the configuration sets none
+#define END_MS 20 // between looks whether a spent process may end
+#define END_DTLS_MS 3000 // handshakes that still go on then break
 #define LINGER_S 2
 #define LINGER_BYTES_MAX (64 * 1024)
 
@@ -335,6 +337,7 @@ static struct conn *conn_make(struct edge_conns *conns, int fd) {
 	conn->fd = fd;
 	conn->slot = (uint32_t)slot;
 	conn->source = SOURCE_UNKNOWN;
+	conns->taken++;
 	addr_set(&conn->local, &conn->local_port, &local);
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	conns->sources[conn->source]++;
@@ -354,6 +357,7 @@ void conn_admit(struct conn *conn, const struct abi_addr *remote, uint16_t port)
 	if (conn->proxied && edge_guard_refuses(conns->child, remote)) {
 		conns->counters.refused_banned++;
 		conn->innocent = true; // counted as refused
+		conns->taken--;
 		reset(conn->fd);
 		conn_close(conn, "banned");
 		return;
@@ -361,6 +365,7 @@ void conn_admit(struct conn *conn, const struct abi_addr *remote, uint16_t port)
 	if (conns->sources[source] >= source_max(conns)) {
 		conns->counters.refused_source++;
 		conn->innocent = true; // for the moment, not for what it did
+		conns->taken--;
 		conn_close(conn, "too many of this source");
 		return;
 	}
@@ -437,6 +442,25 @@ static struct conn *victim_find(const struct edge_conns *conns) {
 	return victim;
 }
 
+// It has taken its number, and another takes its place.
+static bool is_spent(const struct edge_conns *conns) {
+	return conns->last != 0 && conns->taken >= conns->last;
+}
+
+// The successor starts while this one takes the last of its connections. Refused ones do not count:
+// a flood of them does not make new processes.
+static void retire_in_time(struct edge_conns *conns) {
+	uint64_t number = child_cfg(conns->child)->recycle_after;
+	struct ipc_empty msg = {0};
+
+	if (number == 0 || conns->last != 0 || conns->taken < number - number / 8)
+		return;
+	if (ipc_send(child_supervisor(conns->child), IPC_RETIRE, &msg.hdr, sizeof(msg), NULL, 0) !=
+		0)
+		return; // with the next one
+	conns->last = number > conns->taken ? number : conns->taken;
+}
+
 static bool is_full(const struct edge_conns *conns) {
 	return conns->nb_conns >= child_cfg(conns->child)->connections_per_edge;
 }
@@ -462,21 +486,23 @@ static void on_accept(int fd, short what, void *arg) {
 	struct listener *listener = arg;
 	struct edge_conns *conns = listener->owner;
 
-	for (int i = 0; i < ACCEPTS_A_WAKEUP && !is_full(conns); i++) {
+	for (int i = 0; i < ACCEPTS_A_WAKEUP && !is_full(conns) && !is_spent(conns); i++) {
 		if (!accept_one(listener, NULL))
 			break;
+		retire_in_time(conns);
 	}
 	listeners_update(conns);
 }
 
 static void accept_full(struct edge_conns *conns, const struct listener *listener) {
-	for (int i = 0; i < ACCEPTS_FULL; i++) {
+	for (int i = 0; i < ACCEPTS_FULL && !is_spent(conns); i++) {
 		struct conn *victim = is_full(conns) ? victim_find(conns) : NULL;
 
 		if (is_full(conns) && victim == NULL)
 			break;
 		if (!accept_one(listener, victim))
 			break;
+		retire_in_time(conns);
 	}
 }
 
@@ -494,15 +520,36 @@ static void on_full(int fd, short what, void *arg) {
 
 // --- listeners ---
 
+static void end_later(struct edge_conns *conns) {
+	static const struct timeval soon = {.tv_usec = END_MS * 1000};
+
+	if (is_spent(conns) && conns->nb_conns == 0 && !evtimer_pending(conns->end, NULL))
+		evtimer_add(conns->end, &soon);
+}
+
+// The last connection has left. DTLS of clients that came by it may still be on its way.
+static void on_end(int fd, short what, void *arg) {
+	struct edge_conns *conns = arg;
+
+	if (!is_spent(conns) || conns->nb_conns > 0)
+		return;
+	conns->end_waits++;
+	if (edge_dtls_busy(conns->child) && conns->end_waits < END_DTLS_MS / END_MS)
+		end_later(conns);
+	else
+		edge_stop(conns->child);
+}
+
 // Without certificates others accept, or the backlog waits. Full: the same, for a moment at a time.
 static void listeners_update(struct edge_conns *conns) {
 	static const struct timeval moment = {.tv_usec = FULL_MS * 1000};
-	bool ready = edge_tls_ready(edge_of(conns->child)->tls);
+	bool ready = edge_tls_ready(edge_of(conns->child)->tls) && !is_spent(conns);
 	bool want = ready && !is_full(conns);
 	struct listener *listener;
 
 	if (conns->making_room)
 		return;
+	end_later(conns);
 	if (ready && !want && !evtimer_pending(conns->full, NULL))
 		evtimer_add(conns->full, &moment);
 	if (want == conns->listening)
@@ -587,8 +634,10 @@ int edge_conns_start(struct child *child) {
 	edge_of(child)->conns = conns;
 	conns->coros = coro_pool_new();
 	conns->full = evtimer_new(child_base(child), on_full, conns);
+	conns->end = evtimer_new(child_base(child), on_end, conns);
 	conns->sources = calloc(SOURCES + 1, sizeof(*conns->sources));
 	if (conns->coros == NULL || conns->sources == NULL || conns->full == NULL ||
+		conns->end == NULL ||
 		slots_grow(conns, child_cfg(child)->connections_per_edge) != 0)
 		return -ENOMEM;
 	if (getrandom(&conns->epoch, sizeof(conns->epoch), 0) != sizeof(conns->epoch) ||
@@ -642,6 +691,7 @@ void edge_conns_stop(struct child *child) {
 		c->timeouts, c->requests, c->logins, c->connects, c->tunnels);
 	coro_pool_free(conns->coros);
 	event_free(conns->full);
+	event_free(conns->end);
 	free(conns->sources);
 	free(conns->slots);
 	free(conns);

@@ -95,6 +95,10 @@ struct edge_conns {
 	struct listener *listeners;
 	bool listening;
 	bool making_room; // listeners stay as they are meanwhile
+	uint64_t taken; // connections in this process's life, but for those that were not served
+	uint64_t last; // the number that it ends with, once its successor was asked for; 0: not yet
+	struct event *end; // spent, and the last has left
+	unsigned end_waits; // for handshakes of DTLS
 	struct event *full; // while there is no room
 	uint32_t *sources; // connections by hashed address, SOURCE_UNKNOWN last
 	uint64_t source_key;

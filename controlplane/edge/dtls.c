@@ -29,6 +29,7 @@
 #define PUNT_BURST 64u // datagrams handled before other events get their turn
 #define HANDSHAKE_MS 12000u
 #define QUERY_MS 3000u
+#define COOKIE_BACK_MS 1000u // a client that was given a cookie has come back with it
 #define SAME_SESSION_MS 3000u // a second hello for one session is ignored for so long
 #define SECRET_S 120 // a cookie is good for one to two of these
 #define DATAGRAM_MAX 1200u // payload of our own flights: fits every path
@@ -72,6 +73,7 @@ struct edge_dtls {
 	uint8_t cookie_secret[2][DTLS_SECRET_LEN]; // [current] makes, both check
 	unsigned current;
 	uint64_t req;
+	uint64_t verify_ms; // a cookie was given to somebody, who is to come back with it
 	struct slot slot[SLOTS];
 	int32_t bucket[SLOTS];
 	int32_t free;
@@ -314,6 +316,7 @@ static void hello_verify(struct edge_dtls *dtls, const struct abi_punt *punt,
 		dtls_cookie_make(dtls->cookie_secret[dtls->current], peer, hello, cookie) != 0)
 		return;
 	dtls_hvr_make(hello, cookie, out);
+	dtls->verify_ms = clock_ms();
 	inject(dtls, &punt->tuple, out, sizeof(out));
 }
 
@@ -609,6 +612,18 @@ void edge_dtls_stop(struct child *child) {
 	explicit_bzero(dtls, sizeof(*dtls));
 	free(dtls);
 	edge_of(child)->dtls = NULL;
+}
+
+bool edge_dtls_busy(const struct child *child) {
+	const struct edge_dtls *dtls = edge_of((struct child *)(uintptr_t)child)->dtls;
+
+	if (dtls == NULL)
+		return false;
+	for (unsigned i = 0; i < SLOTS; i++) {
+		if (dtls->slot[i].state != SLOT_FREE)
+			return true;
+	}
+	return clock_ms() - dtls->verify_ms < COOKIE_BACK_MS;
 }
 
 bool edge_dtls_attached(struct child *child) {

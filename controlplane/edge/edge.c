@@ -126,7 +126,7 @@ static void edge_peer_down(struct child *child, enum ipc_role role, unsigned ind
 	edge_conns_peer_down(child, role);
 }
 
-static void edge_stop(struct child *child) {
+void edge_stop(struct child *child) {
 	struct edge *edge = edge_of(child);
 
 	edge_dtls_stop(child);

@@ -49,3 +49,10 @@ void edge_dtls_reload(struct child *child);
 // The process ends: detach, wipe, free.
 void edge_dtls_stop(struct child *child);
 bool edge_dtls_attached(struct child *child);
+// Is a handshake going on, or about to, with a cookie that is good here alone?
+bool edge_dtls_busy(const struct child *child);
+
+// --- edge.c ---
+
+// Ends the process: frees everything of it.
+void edge_stop(struct child *child);

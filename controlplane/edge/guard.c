@@ -73,8 +73,10 @@ void edge_guard_stop(struct child *child) {
 
 	if (guard == NULL)
 		return;
-	if (guard->flush != NULL)
+	if (guard->flush != NULL) {
+		flush(guard);
 		event_free(guard->flush);
+	}
 	bans_free(guard->bans);
 	free(guard);
 	edge_of(child)->guard = NULL;

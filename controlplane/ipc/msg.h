@@ -127,6 +127,8 @@ enum ipc_type {
 	// auth and oidc
 	IPC_OIDC_ASK = 288, // auth to oidc: a bearer token
 	IPC_OIDC_ANSWER,
+	// isolation
+	IPC_RETIRE = 320, // edge to supervisor: it has served its number, start its successor
 	IPC_TYPE_MAX,
 };
 

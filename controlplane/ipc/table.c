@@ -60,6 +60,7 @@ static const struct ipc_rule rules[] = {
 	ROW(RADIUS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(OIDC, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
+	ROW(EDGE, SUP, IPC_RETIRE, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_RELOAD, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_MAINTAIN, ipc_maintain, 0, 0),

@@ -65,6 +65,8 @@ int proc_message(struct ipc_chan *chan, const struct ipc_hdr *hdr, int *fds, voi
 	case IPC_DATAPLANE_LOST:
 		attach_start(proc);
 		return 0;
+	case IPC_RETIRE:
+		return proc_retire(proc);
 	case IPC_RELOAD:
 		sup_reload_start(proc->sup, true, hdr->req);
 		return 0;

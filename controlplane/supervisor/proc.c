@@ -19,6 +19,7 @@
 #define QUICK_DEATH_MS 5000u // a child that dies sooner is started again with a pause
 #define PAUSE_FIRST_MS 200u
 #define PAUSE_MAX_MS 5000u
+#define OVERDUE_S 5 // after it was told to end
 
 void proc_describe(const struct proc *proc, char *text, size_t len) {
 	if (proc->role == IPC_EDGE)
@@ -135,7 +136,7 @@ static void on_closed(struct ipc_chan *chan, const char *offence, void *arg) {
 		proc_breach(proc, offence);
 	// It ended, or cannot be reached any more. At the start it is left its exit status, by which
 	// one that cannot start at all is known.
-	else if (!proc->sup->stopping && proc->pid != 0 && proc->sup->announced)
+	else if (!proc->sup->stopping && proc->pid != 0 && proc->sup->announced && !proc->retiring)
 		kill(proc->pid, SIGKILL);
 }
 
@@ -177,13 +178,64 @@ static void on_respawn(evutil_socket_t fd, short what, void *arg) {
 	log_info("spawned", "child=%s pid=%d", log_value(name), (int)proc->pid);
 }
 
+// ---- edges that have served their number
+
+static void on_overdue(evutil_socket_t fd, short what, void *arg) {
+	static const struct timeval soon = {.tv_sec = OVERDUE_S};
+	struct proc *proc = arg;
+	struct ipc_empty msg = {0};
+	if (!proc->ready || proc_send(proc, IPC_STOP, &msg.hdr, sizeof(msg), NULL, 0) < 0) {
+		proc_kill(proc, "does not end");
+		return;
+	}
+	proc->ready = false; // it is told once
+	event_add(proc->overdue, &soon);
+}
+
+// A place without a process. Those of retiring ones are taken until they have ended.
+static struct proc *free_place(struct supervisor *sup) {
+	for (unsigned i = 0; i < sup->nb_procs; i++) {
+		struct proc *proc = &sup->procs[i];
+		if (proc->role == IPC_EDGE && !proc->wanted && proc->pid == 0)
+			return proc;
+	}
+	return NULL;
+}
+
+// Clients wait in the listening sockets meanwhile.
+static void start_successors(struct supervisor *sup) {
+	struct proc *proc;
+	while (sup->owed > 0 && !sup->stopping && (proc = free_place(sup)) != NULL) {
+		sup->owed--;
+		proc->wanted = true;
+		proc->quick_deaths = 0;
+		on_respawn(-1, 0, proc);
+	}
+}
+
+int proc_retire(struct proc *proc) {
+	const struct timeval limit = {.tv_sec = proc->sup->config.cfg->recycle_timeout};
+	if (proc->retiring || !proc->wanted || !proc->ready)
+		return -EINVAL;
+	log_debug("retiring", "edge=%u pid=%d", proc->index, (int)proc->pid);
+	proc->retiring = true;
+	proc->wanted = false;
+	event_add(proc->overdue, &limit);
+	proc->sup->owed++;
+	start_successors(proc->sup);
+	return 0;
+}
+
+// ---- places
+
 static int proc_init(
 	struct proc *proc, struct supervisor *sup, enum ipc_role role, unsigned index) {
 	proc->sup = sup;
 	proc->role = role;
 	proc->index = index;
 	proc->respawn = event_new(sup->base, -1, 0, on_respawn, proc);
-	return proc->respawn == NULL ? -ENOMEM : attach_init(proc);
+	proc->overdue = event_new(sup->base, -1, 0, on_overdue, proc);
+	return proc->respawn == NULL || proc->overdue == NULL ? -ENOMEM : attach_init(proc);
 }
 
 // One of each, and then the edges.
@@ -208,17 +260,18 @@ static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
 	return role != IPC_SCRIPT || cfg_has_scripts(cfg);
 }
 
+// There are places for edges that retire beside those that are to serve.
 static int places_make(struct supervisor *sup, unsigned edges) {
 	int status = 0;
-	sup->procs = calloc(SINGLES + edges, sizeof(*sup->procs));
+	sup->procs = calloc(SINGLES + ABI_EDGES_MAX, sizeof(*sup->procs));
 	if (sup->procs == NULL)
 		return -ENOMEM;
-	sup->nb_procs = SINGLES + edges;
+	sup->nb_procs = SINGLES + ABI_EDGES_MAX;
 	for (unsigned i = 0; status == 0 && i < sup->nb_procs; i++) {
 		bool single = i < SINGLES;
 		enum ipc_role role = single ? singles[i] : IPC_EDGE;
 		status = proc_init(&sup->procs[i], sup, role, single ? 0 : i - SINGLES);
-		sup->procs[i].wanted = is_wanted(sup, role);
+		sup->procs[i].wanted = is_wanted(sup, role) && i < SINGLES + edges;
 	}
 	return status;
 }
@@ -244,7 +297,7 @@ int procs_start(struct supervisor *sup) {
 void procs_update(struct supervisor *sup) {
 	for (unsigned i = 0; i < sup->nb_procs; i++) {
 		struct proc *proc = &sup->procs[i];
-		if (proc->wanted || !is_wanted(sup, proc->role))
+		if (proc->role == IPC_EDGE || proc->wanted || !is_wanted(sup, proc->role))
 			continue;
 		proc->wanted = true;
 		on_respawn(-1, 0, proc);
@@ -257,10 +310,15 @@ static bool is_sandbox_kill(int wait_status) {
 	return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGSYS;
 }
 
+static bool was_asked(const struct proc *proc, int wait_status) {
+	return (proc->sup->stopping || proc->retiring) && WIFEXITED(wait_status) &&
+		WEXITSTATUS(wait_status) == 0;
+}
+
 static void log_death(const struct proc *proc, int wait_status) {
 	char name[32], how[32];
 	proc_describe(proc, name, sizeof(name));
-	if (proc->sup->stopping && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+	if (was_asked(proc, wait_status)) {
 		log_debug("child_ended", "child=%s pid=%d", log_value(name), (int)proc->pid);
 		return;
 	}
@@ -287,7 +345,7 @@ static uint32_t pause_ms(struct proc *proc) {
 
 static void on_death(struct proc *proc, int wait_status) {
 	struct supervisor *sup = proc->sup;
-	proc->deaths++;
+	proc->deaths += !was_asked(proc, wait_status);
 	proc->breaches += is_sandbox_kill(wait_status);
 	log_death(proc, wait_status);
 	proc->pid = 0;
@@ -301,6 +359,12 @@ static void on_death(struct proc *proc, int wait_status) {
 		return;
 	}
 	sup_reload_forget(proc);
+	if (proc->retiring) {
+		proc->retiring = false;
+		event_del(proc->overdue);
+		start_successors(sup);
+		return;
+	}
 	// What cannot start at all is for the operator to see, not to be tried for ever.
 	if (!sup->announced && WIFEXITED(wait_status)) {
 		log_error("start", "text=\"a process could not start: see its message above\"");
@@ -327,7 +391,8 @@ void procs_stop(struct supervisor *sup) {
 		struct ipc_empty msg = {0};
 		event_del(proc->respawn);
 		attach_stop(proc);
-		if (!proc->wanted)
+		event_del(proc->overdue);
+		if (!proc->wanted && proc->pid == 0)
 			continue;
 		if (proc_send(proc, IPC_STOP, &msg.hdr, sizeof(msg), NULL, 0) < 0 && proc->pid != 0)
 			kill(proc->pid, SIGKILL);
@@ -351,6 +416,8 @@ void procs_free(struct supervisor *sup) {
 		attach_free(proc);
 		if (proc->respawn != NULL)
 			event_free(proc->respawn);
+		if (proc->overdue != NULL)
+			event_free(proc->overdue);
 	}
 	free(sup->procs);
 	sup->procs = NULL;

@@ -34,6 +34,8 @@ struct proc {
 	pid_t pid; // 0: not running
 	struct ipc_chan *chan; // NULL when closed
 	bool ready;
+	bool retiring; // takes no more clients; another place has its successor
+	struct event *overdue; // while it retires
 	bool reloading; // has not answered the current IPC_CONFIG
 	bool refused; // the current one: has the one of before
 	uint64_t started_ms; // CLOCK_MONOTONIC
@@ -81,6 +83,7 @@ struct supervisor {
 	unsigned nb_listeners;
 	struct proc *procs;
 	unsigned nb_procs;
+	unsigned owed; // successors of edges for which there is no place yet
 	bool announced; // READY was said
 	bool stopping;
 	struct ipc_maintenance maintenance;
@@ -119,6 +122,7 @@ void procs_update(struct supervisor *sup); // a new configuration: starts what i
 void procs_reap(struct supervisor *sup);
 void procs_free(struct supervisor *sup);
 unsigned procs_running(const struct supervisor *sup);
+int proc_retire(struct proc *proc); // -EINVAL: it may not
 struct proc *proc_find(struct supervisor *sup, enum ipc_role role, unsigned index);
 void proc_kill(struct proc *proc, const char *why);
 void proc_breach(struct proc *proc, const char *why); // the same, for what none of ours does

@@ -26,11 +26,19 @@
 #define LEFT_SIZE 4096u
 #define BURST 64u
 #define LISTEN_MAX 64u
+#define STICKY 4096u // tuples that are remembered; a handshake takes some datagrams
 
 struct endpoint {
 	bool any; // all addresses of the WAN ports
 	struct abi_addr addr;
 	uint16_t port; // network order
+};
+
+// Who got the last datagram of a tuple, by its hash.
+struct sticky {
+	uint32_t hash;
+	uint32_t attached; // which of those that had the number; 0: nobody
+	uint8_t edge;
 };
 
 static struct {
@@ -44,6 +52,8 @@ static struct {
 	struct abi_ring *punt[ABI_EDGES_MAX], *inject[ABI_EDGES_MAX];
 	uint8_t edges[ABI_EDGES_MAX]; // numbers of those attached, in order
 	unsigned nb_edges;
+	uint32_t attached[ABI_EDGES_MAX]; // how many have had this number
+	struct sticky sticky[STICKY];
 	uint64_t turn;
 } punt = {.fd = -1};
 
@@ -118,11 +128,21 @@ bool dp_punt_wait(bool waiting) {
 	return false;
 }
 
-// All datagrams of a tuple go to one edge while the set of edges stays the same.
+// All datagrams of a handshake go to one edge for as long as that is attached, whoever else comes and
+// goes. Where two handshakes meet in one place the hash decides, as before the first datagram.
 static struct abi_ring *edge_of(const struct abi_tuple *tuple) {
 	uint32_t hash = rte_jhash(tuple, sizeof(*tuple), punt.seed);
+	struct sticky *sticky = &punt.sticky[hash % STICKY];
 
-	return punt.nb_edges > 0 ? punt.punt[punt.edges[hash % punt.nb_edges]] : NULL;
+	if (punt.nb_edges == 0)
+		return NULL;
+	if (sticky->hash != hash || sticky->attached == 0 || punt.punt[sticky->edge] == NULL ||
+		sticky->attached != punt.attached[sticky->edge]) {
+		sticky->hash = hash;
+		sticky->edge = punt.edges[hash % punt.nb_edges];
+		sticky->attached = punt.attached[sticky->edge];
+	}
+	return punt.punt[sticky->edge];
 }
 
 static void push(const struct rte_mbuf *m) {
@@ -162,6 +182,7 @@ void dp_punt_process(void) {
 void dp_punt_edge(unsigned index, struct abi_ring *to_edge, struct abi_ring *from_edge) {
 	punt.punt[index] = to_edge;
 	punt.inject[index] = from_edge;
+	punt.attached[index] += to_edge != NULL;
 	punt.nb_edges = 0;
 	for (unsigned i = 0; i < ABI_EDGES_MAX; i++)
 		if (punt.punt[i] != NULL)

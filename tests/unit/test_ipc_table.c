@@ -74,6 +74,7 @@ static const struct expected expected[] = {
 	{A, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
 	{N, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
 	{E, S, IPC_DATAPLANE_LOST, 16, 0, 0},
+	{E, S, IPC_RETIRE, 16, 0, 0},
 	{N, S, IPC_DATAPLANE_LOST, 16, 0, 0},
 	{N, S, IPC_RELOAD, 16, 0, 0},
 	{A, E, IPC_CERTS, sizeof(struct ipc_certs), 0, 0},
