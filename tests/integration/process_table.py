@@ -55,8 +55,11 @@ CALLS = [
 SANDBOXED = {name: "SIGSYS" for name, *_ in CALLS}
 SANDBOXED.update({"open a file": "EACCES", "write a file": "EACCES"})
 SESSION = dict(SANDBOXED, **{"open a file": "ENOENT", "write a file": "ENOENT"})  # its root: its own
-# It is made to run programs that change this machine. What is in the list is refused to them as well.
-SCRIPT = {"trace another process": "EPERM", "read another's memory": "EPERM",
+# It connects to its provider, by itself; descriptor 0 is no socket.
+OIDC = dict(SANDBOXED, **{"make a socket": "done", "connect": "ENOTSOCK"})
+# They are made to run programs and modules that need this machine. What is here is refused to those
+# as well.
+OTHERS = {"trace another process": "EPERM", "read another's memory": "EPERM",
           "write another's memory": "EPERM", "take another's descriptor": "EPERM", "mount": "EPERM",
           "load a BPF program": "EPERM"}
 
@@ -77,7 +80,7 @@ RELOAD, LOGIN, CERTS, SESSION_NEW, SESSION_CREATED, STREAM_UP, RADIUS_ASK, ACCT,
 ROLES = {
     "auth": (SANDBOXED, {
         "supervisor": bare(RELOAD), "edge": bare(BANS), "session": bare(STREAM_UP),
-        "radius": bare(ACCT)}),
+        "radius": bare(ACCT), "pam": bare(ACCT), "oidc": bare(ACCT)}),
     "edge": (SANDBOXED, {
         "supervisor": file_open(IPC_FILE_KEY), "auth": bare(SESSION_CREATED),
         "session": bare(SESSION_NEW)}),
@@ -86,8 +89,10 @@ ROLES = {
         "radius": bare(RADIUS_ASK), "script": bare(SCRIPT_DONE)}),
     "radius": (SANDBOXED, {
         "supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN), "session": bare(SESSION_NEW)}),
-    "script": (SCRIPT, {
+    "script": (OTHERS, {
         "supervisor": file_open(IPC_FILE_KEY), "session": bare(SESSION_NEW)}),
+    "pam": (OTHERS, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
+    "oidc": (OIDC, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
 }
 
 # ---- which process is at the other end
@@ -236,7 +241,7 @@ def check_rings(cp):
     check(len(owned[session]) >= 4, f"the session process has no rings: {owned[session]}")
     for role, pids in children(cp).items():
         for pid in pids:
-            check(role not in ("auth", "radius", "script") or not owned[pid],
+            check(role in ("session", "edge") or not owned[pid],
                   f"{role} holds shared memory: {owned[pid]}")
             check(role != "edge" or len(owned[pid]) >= 2, "an edge has no rings")
             for other in owned:
@@ -251,7 +256,7 @@ def check_identity(cp):
         status = status_of(pids[0])
         check(status["NoNewPrivs"].strip() == "1", f"{role}: no_new_privs is off")
         check(status["Seccomp"].strip() == "2", f"{role} has no filter")
-        if role == "script":
+        if ROLES[role][0] is OTHERS:
             continue
         uids = status["Uid"].split()
         check(len(set(uids)) == 1 and uids[0] != "0", f"{role} runs as {uids}")

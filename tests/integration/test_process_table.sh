@@ -18,6 +18,10 @@ user test secret
 configure '."penstock:penstock" |= (
 	.radius = {"server": [{"name": "a", "address": "198.51.100.2", "secret-file": "\($dir)/radius.secret"}]}
 	| .scripts = {"connect": "\($dir)/script"}
+	| .authentication.pam = {"service": "penstock"}
+	| .oidc = {"issuer": "https://idp.example.net", "audience": ["penstock"]}
+	| .authentication.method = [{"name": "password", "factor": ["password-file"]},
+		{"name": "pam", "factor": ["pam"]}, {"name": "token", "factor": ["oidc"]}]
 	| .edges = 3
 	| .["signature-rate"] = 40)'
 dataplane_start
