@@ -578,7 +578,7 @@ enum ipc_change_kind {
 // What can be changed while a session lasts.
 #define IPC_SET_CHANGEABLE \
 	(IPC_SET_RX_RATE | IPC_SET_TX_RATE | IPC_SET_SESSION_TIMEOUT | IPC_SET_IDLE_TIMEOUT | \
-		IPC_SET_INTERIM)
+		IPC_SET_INTERIM | IPC_SET_FILTER)
 
 // A Disconnect-Request or CoA-Request (RFC 5176) that was checked and is asked for once.
 struct ipc_change {

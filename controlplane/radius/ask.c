@@ -88,6 +88,8 @@ static void take_attributes(const struct work *work, const struct rpacket *answe
 			take_state(&value, msg);
 		else if (value.attr == RATTR_SERVICE_TYPE)
 			*other_service = value.number != SERVICE_FRAMED;
+		else if (value.attr == RATTR_FILTER_ID && cfg->nb_filters == 0)
+			continue; // meant for other gateways
 		else if (!settings_add(&msg->settings, &value, cfg->radius.groups_from_class))
 			log_refused(work, &value, server);
 	}

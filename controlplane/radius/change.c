@@ -119,6 +119,15 @@ static uint32_t take_nas_address(struct reading *reading, const struct rvalue *v
 
 // ---- what changes
 
+static uint32_t take_filter(struct reading *reading, const struct rvalue *value) {
+	struct ipc_user_settings *settings = &reading->change->settings;
+	if (reading->change->kind != IPC_CHANGE_SETTINGS)
+		return IPC_CAUSE_UNSUPPORTED_ATTRIBUTE;
+	if (settings->set & IPC_SET_FILTER)
+		return IPC_CAUSE_INVALID_REQUEST;
+	return settings_add(settings, value, false) ? 0 : IPC_CAUSE_INVALID_VALUE;
+}
+
 static uint32_t take_setting(struct reading *reading, const struct rvalue *value) {
 	struct ipc_user_settings *settings = &reading->change->settings;
 	uint32_t before = settings->set;
@@ -188,6 +197,8 @@ static uint32_t take(struct reading *reading, const struct rvalue *value) {
 	case RATTR_RP_UPSTREAM_SPEED_LIMIT:
 	case RATTR_RP_DOWNSTREAM_SPEED_LIMIT:
 		return take_setting(reading, value);
+	case RATTR_FILTER_ID:
+		return take_filter(reading, value);
 	default:
 		return take_identity(reading, value);
 	}

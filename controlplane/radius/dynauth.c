@@ -284,6 +284,9 @@ static void request_begin(
 		return;
 	}
 	uint32_t cause = change_read(request, &self, &change);
+	if (cause == 0 && change.settings.set & IPC_SET_FILTER &&
+		cfg_filter_find(cfg, change.settings.filter) == NULL)
+		cause = IPC_CAUSE_INVALID_VALUE;
 	cfg_name_fold(cfg, change.username);
 	cfg_name_fold(cfg, change.short_name);
 	if (cause == 0) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "controlplane/ipc/ipc.h"
 #include "dataplane/abi/addr.h"
 
 #define INTERIM_MIN_S 60u // RFC 2869, 5.16
@@ -295,6 +296,19 @@ static bool add_address(struct ipc_user_settings *settings, const struct rvalue 
 	}
 }
 
+// The name of a filter of the configuration. A session has one: a second one cannot be obeyed.
+static bool add_filter(struct ipc_user_settings *settings, const uint8_t *text, size_t len) {
+	char name[IPC_FILTER_LEN] = "";
+	if (len == 0 || len >= sizeof(name) || settings->set & IPC_SET_FILTER)
+		return false;
+	memcpy(name, text, len);
+	if (strlen(name) != len || !ipc_str_ok(name, sizeof(name)))
+		return false;
+	memcpy(settings->filter, name, sizeof(name));
+	settings->set |= IPC_SET_FILTER;
+	return true;
+}
+
 static bool add_bytes(
 	struct ipc_user_settings *settings, const struct rvalue *value, bool groups_from_class) {
 	struct ipc_prefix prefix;
@@ -302,6 +316,8 @@ static bool add_bytes(
 	case RATTR_CLASS:
 		return !groups_from_class ||
 			settings_groups(value->bytes, value->len, settings->groups);
+	case RATTR_FILTER_ID:
+		return add_filter(settings, value->bytes, value->len);
 	case RATTR_FRAMED_ROUTE:
 	case RATTR_FRAMED_IPV6_ROUTE:
 		return settings_route(value->bytes, value->len, &prefix) &&

@@ -168,6 +168,8 @@ static void merge(struct ipc_user_settings *to, const struct ipc_user_settings *
 		to->idle_timeout = from->idle_timeout;
 	if (from->set & IPC_SET_INTERIM)
 		to->interim_interval = from->interim_interval;
+	if (from->set & IPC_SET_FILTER)
+		memcpy(to->filter, from->filter, sizeof(to->filter));
 	to->set |= from->set;
 }
 

@@ -17,7 +17,8 @@ printf '%s\n' "$coa_secret" >"$dir/coa.secret"
 chmod 600 "$dir/coa.secret"
 # The example of docs/operations/radius.md.
 gateway_start '."penstock:penstock" |= (. * '"$(doc_example test_radius_dynauth.sh)"'
-	| .radius += {"nas-identifier": "lab", "timeout": 300, "tries": 2})'
+	| .radius += {"nas-identifier": "lab", "timeout": 300, "tries": 2}
+	| .filter = [{"name": "quiet", "restrict-to-ports": {"mode": "deny", "protocol": [{"name": "icmp"}]}}])'
 for name in ann ben; do user $name secret; done
 
 # dac KIND ATTRIBUTE...: sends it as the client does; the answer is in log/dac. 0: ACK
@@ -98,6 +99,15 @@ in_vpn ann ping -q -i 0.002 -c 400 -s 972 -W 1 198.51.100.2 >"$dir/log/ping" || 
 lost=$(grep -oE '[0-9.]+% packet loss' "$dir/log/ping")
 [ "${lost%%[.%]*}" -ge 30 ] || fail "after a reconnection 20 kB/s let 400 kB a second through: $lost"
 pass "changes last over kill -9 and reconnection"
+
+# A filter, by its name.
+before=$(session_field ann filter)
+refused Invalid-Attribute-Value coa 'User-Name = ann' 'Filter-Id = "unknown"'
+dac coa 'User-Name = ann' 'Filter-Id = "quiet"' 'Attr-26.10055.1 = 0x00000000' 'Attr-26.10055.2 = 0x00000000' ||
+	fail "Filter-Id: $(cat "$dir/log/dac")"
+[ "$before" = "" ] && [ "$(session_field ann filter)" = quiet ] || fail "filter: '$before' '$(session_field ann filter)'"
+in_vpn ann ping -q -c 2 -i 0.1 -W 1 198.51.100.2 >"$dir/log/ping" && fail "a filter against ping lets ping through"
+pass "Filter-Id: a filter of the configuration, at once"
 
 # --- ends ---
 

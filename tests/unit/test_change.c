@@ -161,11 +161,14 @@ static void test_settings(void **state) {
 	assert_int_equal(cmd.sid.index, sid.index);
 	assert_in_range(cmd.policy.session_timeout_s, 3990, 4000);
 	// A second change leaves the first as it is, and both are there after a restart.
-	msg.settings.set = IPC_SET_IDLE_TIMEOUT | IPC_SET_INTERIM;
+	msg.settings.set = IPC_SET_IDLE_TIMEOUT | IPC_SET_INTERIM | IPC_SET_FILTER;
+	strcpy(msg.settings.filter, "guests"); // is not there: nothing is let through
 	msg.settings.idle_timeout = 77;
 	msg.settings.interim_interval = 120;
 	expect(bench, &msg, 0, 1);
+	struct abi_cmd filter = take_cmd(bench, ABI_CMD_FILTER_ADD);
 	cmd = take_cmd(bench, ABI_CMD_SESSION_UPDATE);
+	assert_int_equal(cmd.policy.filter, filter.filter_add.filter);
 	assert_in_range(cmd.policy.session_timeout_s, 3990, 4000);
 	assert_int_equal(cmd.policy.idle_timeout_s, 77);
 	restart(bench);
@@ -173,6 +176,7 @@ static void test_settings(void **state) {
 	assert_non_null(session->extra);
 	assert_int_equal(session->extra->session_timeout, 4000);
 	assert_int_equal(session->extra->idle_timeout, 77);
+	assert_string_equal(session->extra->filter, "guests");
 	assert_in_range(session->interim_due, session_now() + 110, session_now() + 121);
 }
 

@@ -206,6 +206,21 @@ static void test_groups(void **state) {
 	assert_string_equal(s.groups, "staff,admins,ops,plain");
 }
 
+static void test_filter(void **state) {
+	struct ipc_user_settings s = {0};
+	char long_name[IPC_FILTER_LEN + 1] = "";
+	memset(long_name, 'f', IPC_FILTER_LEN);
+	assert_false(add_text(&s, RATTR_FILTER_ID, ""));
+	assert_false(add_text(&s, RATTR_FILTER_ID, long_name));
+	assert_false(add_text(&s, RATTR_FILTER_ID, "a\nb"));
+	assert_int_equal(s.set, 0);
+	assert_true(add_text(&s, RATTR_FILTER_ID, long_name + 1));
+	assert_int_equal(s.set, IPC_SET_FILTER);
+	// A session has one: the other is left out, and logged by who asks for it.
+	assert_false(add_text(&s, RATTR_FILTER_ID, "web"));
+	assert_string_equal(s.filter, long_name + 1);
+}
+
 static void test_groups_full(void **state) {
 	struct ipc_user_settings s = {0};
 	char name[] = "group-with-a-name-of-some-length-00";
@@ -248,6 +263,7 @@ int main(void) {
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_zero_lifts_no_limit),
 		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_groups_full),
 		cmocka_unit_test(test_message),
 	};
