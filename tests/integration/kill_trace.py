@@ -6,7 +6,7 @@
 
 ROLE: that of a child, supervisor or dataplane (its control thread); every process of the role is
 traced, also those that start later. OPERATION: send:TYPE or recv:TYPE with a message's name of
-ipc/msg.h without IPC_, send:fd or recv:fd (a socket for the dataplane), or call:NAME for a system
+enum ipc_type without IPC_, send:fd or recv:fd (a socket for the dataplane), or call:NAME for a system
 call. PHASE: before or after the call; what was received is seen after it alone. VICTIM: a role,
 `self` (the process at the point), children (all of the control plane's), or the name of a process.
 
@@ -14,6 +14,7 @@ Says "armed" when it traces, "hit ..." when it has killed. Used by kill_points.p
 No hook in the programs: ptrace, one stop a system call.
 """
 import ctypes
+import glob
 import os
 import platform
 import re
@@ -22,7 +23,7 @@ import struct
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MESSAGES = os.path.join(HERE, "../../controlplane/ipc/msg.h")
+HEADERS = os.path.join(HERE, "../../controlplane/ipc/*.h")
 CALLS = {
     "x86_64": {"sendmsg": 46, "recvmsg": 47, "sendto": 44, "recvfrom": 45, "fdatasync": 75,
         "pwrite64": 18, "msync": 26},
@@ -46,8 +47,11 @@ libc.ptrace.restype = ctypes.c_long
 
 def message_types():
     """{name: number} of enum ipc_type."""
-    with open(MESSAGES, encoding="ascii") as file:
-        body = re.search(r"enum ipc_type \{(.*?)\n\};", file.read(), re.DOTALL).group(1)
+    text = ""
+    for name in glob.glob(HEADERS):
+        with open(name, encoding="utf-8") as file:
+            text += file.read()
+    body = re.search(r"enum ipc_type \{(.*?)\n\};", text, re.DOTALL).group(1)
     types, number = {}, 0
     for name, value in re.findall(r"^\s*IPC_(\w+)(?: = (\d+))?,", body, re.MULTILINE):
         number = int(value) if value else number + 1
