@@ -63,6 +63,7 @@ static int run_role(const char *name, unsigned index) {
 		&radius_role,
 		&script_role,
 		&pam_role,
+		&kerberos_role,
 		&oidc_role,
 	};
 	char title[16];

@@ -261,6 +261,14 @@ struct cfg_pam {
 	uint32_t concurrency; // conversations at once
 };
 
+struct cfg_kerberos {
+	char *keytab_file; // empty: none
+	char **realms; // none: the keytab's
+	size_t nb_realms;
+	uint32_t ticket_freshness; // seconds that a ticket-granting ticket may be old; 0: any
+	bool require_local_user_map; // false: users are known as name@REALM
+};
+
 // Points of an address and bans.
 struct cfg_brute_force {
 	uint32_t max_score; // 0: no bans
@@ -283,6 +291,7 @@ struct cfg_auth {
 	struct cfg_otp otp;
 	struct cfg_pam pam;
 	struct cfg_client_cert client_cert;
+	struct cfg_kerberos kerberos;
 	bool select_group; // the form shows the selectable groups
 	char *default_group; // empty: none
 	bool group_by_url; // https://host/GROUP

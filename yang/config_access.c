@@ -16,6 +16,7 @@ static void alternative_build(
 		[CFG_FACTOR_OTP] = "otp",
 		[CFG_FACTOR_PAM] = "pam",
 		[CFG_FACTOR_CERTIFICATE] = "certificate",
+		[CFG_FACTOR_KERBEROS] = "kerberos",
 		[CFG_FACTOR_OIDC] = "oidc",
 	};
 	alternative->name = build_string(build, node, "name");
@@ -92,11 +93,20 @@ static void client_cert_free(struct cfg_client_cert *cert) {
 	free(cert->group_field);
 }
 
+static void kerberos_build(
+	struct build *build, const struct lyd_node *node, struct cfg_kerberos *kerberos) {
+	kerberos->keytab_file = build_string(build, node, "keytab-file");
+	build_strings(build, node, "realm", &kerberos->realms, &kerberos->nb_realms);
+	kerberos->ticket_freshness = tree_number(node, "ticket-freshness");
+	kerberos->require_local_user_map = tree_bool(node, "require-local-user-map");
+}
+
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
 	auth->password_file = build_string(build, node, "password-file");
 	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
 	pam_build(build, tree_child(node, "pam"), &auth->pam);
 	client_cert_build(build, tree_child(node, "client-certificate"), &auth->client_cert);
+	kerberos_build(build, tree_child(node, "kerberos"), &auth->kerberos);
 	auth->select_group = tree_bool(tree_child(node, "group"), "select");
 	auth->group_by_url = tree_bool(tree_child(node, "group"), "select-by-url");
 	auth->default_group = build_string(build, tree_child(node, "group"), "default-group");
@@ -320,6 +330,8 @@ void build_access_free(struct cfg *cfg) {
 	free(cfg->auth.otp.file);
 	free(cfg->auth.pam.service);
 	client_cert_free(&cfg->auth.client_cert);
+	free(cfg->auth.kerberos.keytab_file);
+	build_strings_free(cfg->auth.kerberos.realms, cfg->auth.kerberos.nb_realms);
 	free(cfg->auth.default_group);
 	free(cfg->auth.brute_force.exempt);
 	free(cfg->auth.camouflage.secret);

@@ -26,19 +26,24 @@ static void check_passwords(
 // A token comes with the first request of a login, or never.
 static void check_tokens(
 	struct errors *errors, const struct cfg_alternative *list, size_t n, const char *path) {
-	for (size_t i = 0; i < n; i++) {
-		if (cfg_has_factor(&list[i], CFG_FACTOR_OIDC) &&
-			list[i].factors[0] != CFG_FACTOR_OIDC)
+	static const struct {
+		enum cfg_factor factor;
+		const char *name;
+	} tokens[] = {{CFG_FACTOR_KERBEROS, "kerberos"}, {CFG_FACTOR_OIDC, "oidc"}};
+	for (size_t i = 0; i < 2 * n; i++) {
+		const struct cfg_alternative *alternative = &list[i / 2];
+		enum cfg_factor factor = tokens[i % 2].factor;
+		if (cfg_has_factor(alternative, factor) && alternative->factors[0] != factor)
 			errors_add(errors,
-				"%s/method[name='%s']/factor: oidc behind another factor, expected "
+				"%s/method[name='%s']/factor: %s behind another factor, expected "
 				"it to be the first",
-				path, list[i].name);
-		if (cfg_has_factor(&list[i], CFG_FACTOR_OIDC) &&
-			cfg_has_factor(&list[i], CFG_FACTOR_CERTIFICATE))
+				path, alternative->name, tokens[i % 2].name);
+		if (cfg_has_factor(alternative, factor) &&
+			cfg_has_factor(alternative, CFG_FACTOR_CERTIFICATE))
 			errors_add(errors,
-				"%s/method[name='%s']/factor: oidc and certificate, expected one of "
+				"%s/method[name='%s']/factor: %s and certificate, expected one of "
 				"them, or a method for each",
-				path, list[i].name);
+				path, alternative->name, tokens[i % 2].name);
 	}
 }
 
@@ -76,6 +81,10 @@ static void check_methods(struct errors *errors, const struct cfg *cfg) {
 			TOP "/authentication/client-certificate/ca-file: missing: no value, "
 			    "expected the path of the file with the CAs, as a method has the "
 			    "factor certificate");
+	if (cfg_uses_factor(cfg, CFG_FACTOR_KERBEROS) && cfg->auth.kerberos.keytab_file[0] == '\0')
+		errors_add(errors,
+			TOP "/authentication/kerberos/keytab-file: missing: no value, expected the "
+			    "path of the keytab, as a method has the factor kerberos");
 	if (cfg_uses_factor(cfg, CFG_FACTOR_RADIUS) && cfg->radius.nb_servers == 0)
 		errors_add(errors,
 			TOP "/radius/server: missing: no entry, expected at least one, as a "

@@ -101,5 +101,6 @@ extern const struct factor *const factors[]; // NULL-terminated
 const struct factor *factor_find(enum cfg_factor id);
 extern const struct factor factor_password, factor_otp, factor_radius;
 extern const struct factor factor_pam;
+extern const struct factor factor_kerberos;
 extern const struct factor factor_oidc;
 extern const struct factor factor_certificate;

@@ -8,6 +8,7 @@ const struct factor *const factors[] = {
 	&factor_otp,
 	&factor_radius,
 	&factor_pam,
+	&factor_kerberos,
 	&factor_oidc,
 	&factor_certificate,
 	NULL,

@@ -53,6 +53,7 @@ enum ipc_role {
 	IPC_RADIUS = 4,
 	IPC_SCRIPT = 5,
 	IPC_PAM = 6,
+	IPC_KERBEROS = 7,
 	IPC_OIDC = 8,
 	IPC_ROLE_MAX,
 };
@@ -124,6 +125,10 @@ enum ipc_type {
 	IPC_PAM_ASK = 272, // auth to pam: begin one, or the answer to its question
 	IPC_PAM_CANCEL, // auth to pam: end it
 	IPC_PAM_ANSWER, // pam to auth: a question, or the result
+	// auth and kerberos; hdr.req names the context
+	IPC_KERBEROS_ASK = 280, // auth to kerberos: a token of Negotiate
+	IPC_KERBEROS_CANCEL, // auth to kerberos: let go of it
+	IPC_KERBEROS_ANSWER, // kerberos to auth
 	// auth and oidc
 	IPC_OIDC_ASK = 288, // auth to oidc: a bearer token
 	IPC_OIDC_ANSWER,
@@ -181,6 +186,7 @@ enum ipc_file {
 	IPC_FILE_RADIUS_SECRET = 8, // index into cfg.radius.servers
 	IPC_FILE_CLIENT_CAS = 16,
 	IPC_FILE_CLIENT_CRL = 17, // index into cfg.auth.client_cert.crl_files
+	IPC_FILE_KEYTAB = 20,
 	IPC_FILE_DYNAUTH_SECRET = 32, // index into cfg.radius.dynauth.clients
 	IPC_FILE_OIDC_CA = 24,
 };
@@ -432,64 +438,6 @@ struct ipc_radius_answer {
 	char username[IPC_USER_LEN]; // IPC_RADIUS_ACCEPT: who it is, or empty: as asked
 	struct ipc_user_settings settings; // IPC_RADIUS_ACCEPT
 	struct ipc_acct_facts facts; // IPC_RADIUS_ACCEPT: Class
-};
-
-struct ipc_oidc_ask {
-	struct ipc_hdr hdr;
-	uint32_t token_len;
-	uint32_t reserved;
-	char token[IPC_TOKEN_LEN]; // the rest is zero
-};
-
-enum ipc_oidc_status {
-	IPC_OIDC_ACCEPTED = 0,
-	IPC_OIDC_MALFORMED = 1, // no signed JWT, or one that is none for a login
-	IPC_OIDC_ALGORITHM = 2, // signed by an algorithm that is not allowed
-	IPC_OIDC_UNKNOWN_KEY = 3, // the issuer has no such key
-	IPC_OIDC_SIGNATURE = 4,
-	IPC_OIDC_ISSUER = 5,
-	IPC_OIDC_AUDIENCE = 6,
-	IPC_OIDC_EXPIRED = 7,
-	IPC_OIDC_NOT_YET = 8,
-	IPC_OIDC_CLAIM = 9, // a required claim is not there
-	IPC_OIDC_USER = 10, // it names no user
-	IPC_OIDC_UNAVAILABLE = 11, // the issuer's keys cannot be had now
-};
-
-struct ipc_oidc_answer {
-	struct ipc_hdr hdr;
-	uint32_t status; // enum ipc_oidc_status
-	uint32_t reserved;
-	char username[IPC_USER_LEN]; // IPC_OIDC_ACCEPTED
-	char groups[IPC_GROUPS_LEN]; // comma separated
-};
-
-// A username: a new conversation; none: the answer to its question.
-struct ipc_pam_ask {
-	struct ipc_hdr hdr;
-	struct abi_addr remote;
-	uint32_t has_password; // 0: the modules are to ask for it
-	uint32_t reserved;
-	char username[IPC_USER_LEN];
-	char password[IPC_PASSWORD_LEN];
-};
-
-enum ipc_pam_status {
-	IPC_PAM_PASSED = 0, // user and groups are set
-	IPC_PAM_FAILED = 1,
-	IPC_PAM_QUESTION = 2, // message, label and echo are set
-	IPC_PAM_UNDECIDED = 3, // no module could say, or none could be asked
-};
-
-struct ipc_pam_answer {
-	struct ipc_hdr hdr;
-	uint32_t status; // enum ipc_pam_status
-	uint32_t echo; // the answer may be seen
-	char message[IPC_MESSAGE_LEN]; // IPC_PAM_FAILED: what the modules said, or empty
-	char label[IPC_LABEL_LEN];
-	char user[IPC_USER_LEN]; // PAM_USER
-	char groups[IPC_GROUPS_LEN]; // comma separated
-	char why[IPC_REASON_LEN]; // for the log
 };
 
 struct ipc_wrong_password {
@@ -836,3 +784,5 @@ struct ipc_script_done {
 	int32_t status;
 	uint32_t event;
 };
+
+#include "msg_factor.h"

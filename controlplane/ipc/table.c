@@ -12,6 +12,7 @@
 #define SCRIPT IPC_SCRIPT
 #define OIDC IPC_OIDC
 #define PAM IPC_PAM
+#define KERBEROS IPC_KERBEROS
 
 // Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
 #define DATAPLANE_EDGE_FDS 5
@@ -24,7 +25,7 @@
 #define CHILDREN(row, ...) \
 	row(AUTH, __VA_ARGS__), row(EDGE, __VA_ARGS__), row(SESSION, __VA_ARGS__), \
 		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__), row(PAM, __VA_ARGS__), \
-		row(OIDC, __VA_ARGS__)
+		row(OIDC, __VA_ARGS__), row(KERBEROS, __VA_ARGS__)
 #define TO_CHILD(child, type, body, fds) ROW(SUP, child, type, body, fds, fds)
 #define FROM_CHILD(child, type, body) ROW(child, SUP, type, body, 0, 0)
 #define TO_CHILDREN(type, body, fds) CHILDREN(TO_CHILD, type, body, fds)
@@ -45,6 +46,7 @@ static const struct ipc_rule rules[] = {
 	ROW(SUP, SESSION, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, RADIUS, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, OIDC, IPC_FILE, ipc_file_result, 0, 1),
+	ROW(SUP, KERBEROS, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, SESSION, IPC_CONTROL_LISTENER, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_STATE_DIR, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_RELOAD_RESULT, ipc_status, 0, 0),
@@ -59,6 +61,7 @@ static const struct ipc_rule rules[] = {
 	ROW(SESSION, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(RADIUS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(OIDC, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
+	ROW(KERBEROS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(EDGE, SUP, IPC_RETIRE, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
@@ -105,6 +108,11 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, PAM, IPC_PAM_CANCEL, ipc_empty, 0, 0),
 	ROW(PAM, AUTH, IPC_PAM_ANSWER, ipc_pam_answer, 0, 0),
 
+	// Holds the keytab, and nothing else: it parses tickets of anybody.
+	ROW(AUTH, KERBEROS, IPC_KERBEROS_ASK, ipc_kerberos_ask, 0, 0),
+	ROW(AUTH, KERBEROS, IPC_KERBEROS_CANCEL, ipc_empty, 0, 0),
+	ROW(KERBEROS, AUTH, IPC_KERBEROS_ANSWER, ipc_kerberos_answer, 0, 0),
+
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),
 	ROW(EDGE, SESSION, IPC_STREAM_UP, ipc_stream_up, 1, 1),
@@ -133,6 +141,7 @@ const char *ipc_role_name(enum ipc_role role) {
 		[SESSION] = "session",
 		[RADIUS] = "radius",
 		[SCRIPT] = "script",
+		[KERBEROS] = "kerberos",
 		[OIDC] = "oidc",
 		[PAM] = "pam",
 	};

@@ -159,15 +159,17 @@ static int add_paths(scmp_filter_ctx ctx, enum ipc_role role) {
 #else
 	// glibc's fstat() is newfstatat with AT_EMPTY_PATH.
 	const struct scmp_arg_cmp by_fd = SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH);
+	// MIT's Kerberos goes on without a file that is not there, not without one that it may not read.
+	const uint32_t refuse = SCMP_ACT_ERRNO(role == IPC_KERBEROS ? ENOENT : EACCES);
 	if (role == IPC_SESSION)
 		return add_calls(ctx, SCMP_ACT_ALLOW, path_calls, COUNT(path_calls));
 	int status = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1, &by_fd);
 	for (size_t i = 0; status == 0 && i < COUNT(path_calls); i++) {
 		if (path_calls[i] == SCMP_SYS(newfstatat))
-			status = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(newfstatat),
-				1, SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0));
+			status = seccomp_rule_add(ctx, refuse, SCMP_SYS(newfstatat), 1,
+				SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, 0));
 		else
-			status = add_calls(ctx, SCMP_ACT_ERRNO(EACCES), &path_calls[i], 1);
+			status = add_calls(ctx, refuse, &path_calls[i], 1);
 	}
 	return status;
 #endif
@@ -209,6 +211,8 @@ static int add_role(scmp_filter_ctx ctx, enum ipc_role role) {
 		return 0; // its UDP sockets are there, bound: sendto and recvfrom are common
 	case IPC_OIDC:
 		return add_client(ctx);
+	case IPC_KERBEROS:
+		return 0; // its keys are in memory
 	case IPC_SESSION:
 		status = add_calls(ctx, SCMP_ACT_ALLOW, accept_calls, COUNT(accept_calls));
 		if (status == 0)

@@ -242,6 +242,8 @@ bool files_allowed(enum ipc_role role, enum ipc_file file) {
 		return role == IPC_RADIUS;
 	case IPC_FILE_OIDC_CA:
 		return role == IPC_OIDC;
+	case IPC_FILE_KEYTAB:
+		return role == IPC_KERBEROS;
 	}
 	return false;
 }
@@ -267,6 +269,9 @@ static int file_path(const struct cfg *cfg, enum ipc_file file, unsigned index, 
 		if (index >= cfg->auth.client_cert.nb_crl_files)
 			return -ENOENT;
 		*path = cfg->auth.client_cert.crl_files[index];
+		return 0;
+	case IPC_FILE_KEYTAB:
+		*path = cfg->auth.kerberos.keytab_file;
 		return 0;
 	case IPC_FILE_CERTIFICATE:
 	case IPC_FILE_KEY:

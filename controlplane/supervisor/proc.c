@@ -245,6 +245,7 @@ static const enum ipc_role singles[] = {
 	IPC_RADIUS,
 	IPC_SCRIPT,
 	IPC_PAM,
+	IPC_KERBEROS,
 	IPC_OIDC,
 };
 #define SINGLES (sizeof(singles) / sizeof(singles[0]))
@@ -255,6 +256,8 @@ static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
 		return cfg->radius.nb_servers > 0 || cfg->radius.dynauth.nb_clients > 0;
 	if (role == IPC_OIDC)
 		return cfg->oidc.issuer[0] != '\0';
+	if (role == IPC_KERBEROS)
+		return cfg_uses_factor(cfg, CFG_FACTOR_KERBEROS);
 	if (role == IPC_PAM)
 		return cfg_uses_factor(cfg, CFG_FACTOR_PAM);
 	return role != IPC_SCRIPT || cfg_has_scripts(cfg);

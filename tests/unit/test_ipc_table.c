@@ -18,6 +18,7 @@
 #define R IPC_RADIUS
 #define O IPC_OIDC
 #define P IPC_PAM
+#define K IPC_KERBEROS
 
 struct expected {
 	enum ipc_role from, to;
@@ -91,6 +92,18 @@ static const struct expected expected[] = {
 	{A, P, IPC_PAM_ASK, sizeof(struct ipc_pam_ask), 0, 0},
 	{A, P, IPC_PAM_CANCEL, sizeof(struct ipc_empty), 0, 0},
 	{P, A, IPC_PAM_ANSWER, sizeof(struct ipc_pam_answer), 0, 0},
+	{S, K, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, K, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, K, IPC_START, sizeof(struct ipc_empty), 0, 0},
+	{S, K, IPC_STOP, sizeof(struct ipc_empty), 0, 0},
+	{K, S, IPC_READY, sizeof(struct ipc_empty), 0, 0},
+	{K, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{K, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{K, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
+	{S, K, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
+	{A, K, IPC_KERBEROS_ASK, sizeof(struct ipc_kerberos_ask), 0, 0},
+	{A, K, IPC_KERBEROS_CANCEL, sizeof(struct ipc_empty), 0, 0},
+	{K, A, IPC_KERBEROS_ANSWER, sizeof(struct ipc_kerberos_answer), 0, 0},
 	{E, A, IPC_LOGIN, sizeof(struct ipc_login), 0, 0},
 	{E, A, IPC_LOGIN_TOKEN, sizeof(struct ipc_login_token), 0, 0},
 	{A, E, IPC_LOGIN_RESULT, sizeof(struct ipc_login_result), 0, 0},
@@ -249,6 +262,8 @@ static void test_peers(void **state) {
 	assert_true(ipc_are_peers(A, P));
 	assert_false(ipc_are_peers(E, P));
 	assert_false(ipc_are_peers(N, P));
+	assert_true(ipc_are_peers(K, A));
+	assert_false(ipc_are_peers(E, K));
 	assert_false(ipc_are_peers(X, E));
 	assert_false(ipc_are_peers(A, X));
 }
