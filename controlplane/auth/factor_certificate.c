@@ -144,6 +144,7 @@ static void user_check(struct certificate_step *step) {
 		refuse(step, why);
 		return;
 	}
+	cfg_name_fold(child_cfg(self), user);
 	// A certificate is its user's alone: with it nobody gets in as another one.
 	if (step->username[0] != '\0' && strcmp(step->username, user) != 0) {
 		factor_done(step->login,

@@ -271,4 +271,13 @@ reload 'del(."crl-file")'
 is_in names vpn.example.net
 is_in cid vpn.example.net
 pass "a list of each CA is needed, where there are any"
+# The common name is Ann: for name-case lower that is ann, who has the password.
+jq '."penstock:penstock".authentication."name-case" = "lower"' "$dir/penstock.json" >"$dir/new.json"
+mv "$dir/new.json" "$dir/penstock.json"
+ctl reload >/dev/null || fail "reload: name-case"
+# shellcheck disable=SC2046
+form both.example.net username=ANN password=secret -- $(shows ann)
+grep -q 'auth id="success"' "$dir/body" || fail "Ann is not ann: $status: $(cat "$dir/body")"
+[ -n "$(session_field ann state)" ] || fail "whose session? $(ctl --json show sessions)"
+pass "names in small letters, as configured"
 gateway_stop
