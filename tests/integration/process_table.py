@@ -55,6 +55,7 @@ CALLS = [
 SANDBOXED = {name: "SIGSYS" for name, *_ in CALLS}
 SANDBOXED.update({"open a file": "EACCES", "write a file": "EACCES"})
 SESSION = dict(SANDBOXED, **{"open a file": "ENOENT", "write a file": "ENOENT"})  # its root: its own
+KERBEROS = SESSION  # its library goes on without a file that is not there
 # It connects to its provider, by itself; descriptor 0 is no socket.
 OIDC = dict(SANDBOXED, **{"make a socket": "done", "connect": "ENOTSOCK"})
 # They are made to run programs and modules that need this machine. What is here is refused to those
@@ -80,7 +81,8 @@ RELOAD, LOGIN, CERTS, SESSION_NEW, SESSION_CREATED, STREAM_UP, RADIUS_ASK, ACCT,
 ROLES = {
     "auth": (SANDBOXED, {
         "supervisor": bare(RELOAD), "edge": bare(BANS), "session": bare(STREAM_UP),
-        "radius": bare(ACCT), "pam": bare(ACCT), "oidc": bare(ACCT)}),
+        "radius": bare(ACCT), "pam": bare(ACCT), "kerberos": bare(ACCT),
+        "oidc": bare(ACCT)}),
     "edge": (SANDBOXED, {
         "supervisor": file_open(IPC_FILE_KEY), "auth": bare(SESSION_CREATED),
         "session": bare(SESSION_NEW)}),
@@ -92,6 +94,7 @@ ROLES = {
     "script": (OTHERS, {
         "supervisor": file_open(IPC_FILE_KEY), "session": bare(SESSION_NEW)}),
     "pam": (OTHERS, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
+    "kerberos": (KERBEROS, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
     "oidc": (OIDC, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
 }
 

@@ -8,6 +8,7 @@
 [ "$(uname -m)" = x86_64 ] || skip "puts system calls of x86-64 into processes"
 ground
 printf 'a secret of eight and more\n' >"$dir/radius.secret"
+printf '\5\2' >"$dir/keytab" # without a key: every ticket is refused
 printf '#!/bin/sh\n' >"$dir/script"
 chmod 600 "$dir/radius.secret"
 chmod 755 "$dir/script"
@@ -19,9 +20,11 @@ configure '."penstock:penstock" |= (
 	.radius = {"server": [{"name": "a", "address": "198.51.100.2", "secret-file": "\($dir)/radius.secret"}]}
 	| .scripts = {"connect": "\($dir)/script"}
 	| .authentication.pam = {"service": "penstock"}
+	| .authentication.kerberos = {"keytab-file": "\($dir)/keytab"}
 	| .oidc = {"issuer": "https://idp.example.net", "audience": ["penstock"]}
 	| .authentication.method = [{"name": "password", "factor": ["password-file"]},
-		{"name": "pam", "factor": ["pam"]}, {"name": "token", "factor": ["oidc"]}]
+		{"name": "pam", "factor": ["pam"]}, {"name": "ticket", "factor": ["kerberos"]},
+		{"name": "token", "factor": ["oidc"]}]
 	| .edges = 3
 	| .["signature-rate"] = 40)'
 dataplane_start
