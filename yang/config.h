@@ -286,6 +286,7 @@ struct cfg_camouflage {
 
 struct cfg_auth {
 	char *password_file; // user:groups:crypt(3); empty when no alternative uses it
+	bool end_removed_users; // sessions of users who are not in it any more
 	struct cfg_alternative *alternatives; // at least one: the password file when none is set
 	size_t nb_alternatives;
 	struct cfg_otp otp;

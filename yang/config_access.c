@@ -103,6 +103,7 @@ static void kerberos_build(
 
 static void auth_build(struct build *build, const struct lyd_node *node, struct cfg_auth *auth) {
 	auth->password_file = build_string(build, node, "password-file");
+	auth->end_removed_users = tree_bool(node, "end-removed-users");
 	auth->otp.file = build_string(build, tree_child(node, "otp"), "users-file");
 	pam_build(build, tree_child(node, "pam"), &auth->pam);
 	client_cert_build(build, tree_child(node, "client-certificate"), &auth->client_cert);

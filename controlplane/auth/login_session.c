@@ -44,6 +44,7 @@ static void message_fill(const struct login *login, struct ipc_session_new *msg)
 	msg->settings = login->at.settings;
 	msg->facts = login->at.facts;
 	msg->facts.authentic = authentic_of(login);
+	msg->facts.password_file = (login->at.passed & 1u << CFG_FACTOR_PASSWORD_FILE) != 0;
 	memcpy(msg->username, login->asked.username, sizeof(msg->username));
 	memcpy(msg->groups, login->at.groups, sizeof(msg->groups));
 	memcpy(msg->group, login->group, sizeof(msg->group));

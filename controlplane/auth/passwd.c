@@ -172,6 +172,12 @@ void passwd_db_find(const struct passwd_db *db, const char *user, struct passwd_
 		strncpy(entry->groups, line->groups, IPC_GROUPS_LEN - 1);
 }
 
+bool passwd_db_has(const struct passwd_db *db, const char *user) {
+	const struct line *line = line_find(db, user);
+
+	return line != NULL && line->hash[0] != '!';
+}
+
 // Equal strings, without saying by its time where they differ.
 static bool same_text(const char *a, const char *b) {
 	size_t len = strlen(a);

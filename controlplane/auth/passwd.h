@@ -30,6 +30,9 @@ size_t passwd_db_users(const struct passwd_db *db);
 
 void passwd_db_find(const struct passwd_db *db, const char *user, struct passwd_entry *entry);
 
+// True when the user is in the file and not locked.
+bool passwd_db_has(const struct passwd_db *db, const char *user);
+
 // Hashes the password as the entry's hash says, and compares in constant time. Takes as long as
 // that method takes, also for entries that are not usable; for these it returns false. `work` is
 // the caller's scratch memory (large), wiped.

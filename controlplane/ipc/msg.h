@@ -132,6 +132,10 @@ enum ipc_type {
 	// auth and oidc
 	IPC_OIDC_ASK = 288, // auth to oidc: a bearer token
 	IPC_OIDC_ANSWER,
+	// auth and session: users who are not in the password file any more
+	IPC_USERS_CHANGED, // auth to session: the file is another one
+	IPC_USERS_ASK, // session to auth: are they in it?
+	IPC_USERS_ANSWER,
 	// isolation
 	IPC_RETIRE = 320, // edge to supervisor: it has served its number, start its successor
 	IPC_TYPE_MAX,
@@ -329,7 +333,8 @@ enum ipc_authentic {
 struct ipc_acct_facts {
 	uint16_t class_len; // bytes of class_values that are used
 	uint8_t authentic; // enum ipc_authentic
-	uint8_t reserved[9];
+	uint8_t password_file; // 1: a password of the password file let the user in, too
+	uint8_t reserved[8];
 	// The Class attributes of the Access-Accept: of each its length (1 to 253), then its value.
 	uint8_t class_values[IPC_CLASS_LEN];
 };
@@ -786,3 +791,4 @@ struct ipc_script_done {
 };
 
 #include "msg_factor.h"
+#include "msg_users.h"

@@ -62,7 +62,8 @@ bool ipc_user_settings_empty(const struct ipc_user_settings *settings) {
 bool ipc_acct_facts_ok(const struct ipc_acct_facts *facts) {
 	unsigned at = 0;
 
-	if (facts->authentic > IPC_AUTHENTIC_REMOTE || facts->class_len > IPC_CLASS_LEN)
+	if (facts->authentic > IPC_AUTHENTIC_REMOTE || facts->password_file > 1 ||
+		facts->class_len > IPC_CLASS_LEN)
 		return false;
 	while (at < facts->class_len) {
 		unsigned len = facts->class_values[at];

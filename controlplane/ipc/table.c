@@ -85,6 +85,10 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, SESSION, IPC_SESSION_NEW, ipc_session_new, 0, 0),
 	ROW(SESSION, AUTH, IPC_SESSION_CREATED, ipc_session_created, 0, 0),
 	ROW(AUTH, SESSION, IPC_SESSION_CONNECT, ipc_connect, 0, 0),
+	// Who is taken out of the password file loses the sessions that it let in.
+	ROW(AUTH, SESSION, IPC_USERS_CHANGED, ipc_empty, 0, 0),
+	ROW(SESSION, AUTH, IPC_USERS_ASK, ipc_users_ask, 0, 0),
+	ROW(AUTH, SESSION, IPC_USERS_ANSWER, ipc_users_answer, 0, 0),
 	// The store keeps what one-time passwords were used, so that none is good twice.
 	ROW(AUTH, SESSION, IPC_OTP_ASK, ipc_otp_ask, 0, 0),
 	ROW(SESSION, AUTH, IPC_OTP_ANSWER, ipc_otp_answer, 0, 0),

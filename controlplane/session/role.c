@@ -249,6 +249,11 @@ static int role_message(
 		return scripts_done(mgr, (const struct ipc_script_done *)msg);
 	case IPC_WRONG_PASSWORD:
 		return guard_wrong_password(mgr->guard, (const struct ipc_wrong_password *)msg);
+	case IPC_USERS_CHANGED:
+		removed_changed(mgr);
+		return 0;
+	case IPC_USERS_ANSWER:
+		return removed_answer(mgr, (const struct ipc_users_answer *)msg);
 	case IPC_CONTACTS:
 		return guard_contacts(mgr->guard, (const struct ipc_contacts *)msg);
 	case IPC_BANS:

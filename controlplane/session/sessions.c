@@ -149,6 +149,7 @@ int session_facts_set(struct session *session, const struct ipc_acct_facts *fact
 	free(session->facts);
 	session->facts = NULL;
 	session->authentic = facts->authentic;
+	session->password_file = facts->password_file != 0;
 	if (!facts->class_len)
 		return 0;
 	session->facts = malloc(sizeof(*session->facts));
@@ -163,6 +164,7 @@ void session_facts_get(const struct session *session, struct ipc_acct_facts *fac
 	if (session->facts)
 		*facts = *session->facts;
 	facts->authentic = session->authentic;
+	facts->password_file = session->password_file;
 }
 
 void session_app_id_set(struct session_mgr *mgr, struct session *session, const uint8_t *app_id) {
@@ -615,6 +617,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	scripts_tick(mgr);
 	drain_tick(mgr);
 	accounting_tick(mgr);
+	removed_tick(mgr);
 	if (mgr->reload.done && mgr->reload.due <= now) {
 		struct session_reload reload = mgr->reload;
 
@@ -683,7 +686,7 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	mgr->commit_event = event_new(opts->base, -1, 0, on_commit, mgr);
 	if (mgr->table && mgr->free && mgr->by_cookie && mgr->by_app_id && mgr->by_user &&
 		mgr->pools && mgr->guard && mgr->accounting && mgr->filters && mgr->dplane &&
-		mgr->tick_event && mgr->commit_event) {
+		mgr->tick_event && mgr->commit_event && removed_init(mgr) == 0) {
 		event_add(mgr->tick_event, &tick);
 		return mgr;
 	}
@@ -717,6 +720,7 @@ void session_mgr_free(struct session_mgr *mgr) {
 		event_free(mgr->commit_event);
 	pools_free(mgr->pools);
 	guard_free(mgr->guard);
+	removed_free(mgr);
 	free(mgr->by_cookie);
 	free(mgr->by_app_id);
 	free(mgr->by_user);

@@ -115,8 +115,9 @@ struct session {
 	uint8_t app_id[IPC_APP_ID_LEN];
 	uint8_t psk_key[IPC_PSK_LEN];
 	uint8_t master_secret[IPC_MASTER_LEN];
-	struct ipc_acct_facts *facts; // for accounting; NULL: none but `authentic`
+	struct ipc_acct_facts *facts; // for accounting; NULL: none but the next two
 	uint8_t authentic; // enum ipc_authentic
+	bool password_file; // of a user whom the password file let in
 	struct ipc_user_settings *extra; // of the authentication server; NULL: none
 	struct filter *filter; // that the dataplane was told for it; NULL: none
 	char *str[STR_MAX]; // never NULL
@@ -168,6 +169,7 @@ struct session_mgr {
 	struct pools *pools;
 	struct guard *guard;
 	struct accounting *accounting;
+	struct removed *removed;
 	struct ipc_radius_counts radius_counts; // as the radius process last told
 	struct filters *filters;
 	struct event *commit_event, *tick_event;
@@ -352,6 +354,16 @@ void filters_seen(struct session_mgr *mgr, uint64_t name);
 void filters_adopt(struct session_mgr *mgr, struct session *session, uint64_t name);
 void filters_lost(struct session_mgr *mgr); // the dataplane went away
 void filters_tick(struct session_mgr *mgr); // removes those that nobody has
+
+// --- removed.c ---
+
+int removed_init(struct session_mgr *mgr);
+void removed_free(struct session_mgr *mgr);
+// Auth says that the password file is another one.
+void removed_changed(struct session_mgr *mgr);
+// Non-zero: the content is invalid.
+int removed_answer(struct session_mgr *mgr, const struct ipc_users_answer *msg);
+void removed_tick(struct session_mgr *mgr);
 
 // --- connect.c: messages. Non-zero: the content is invalid, the sender is ended. ---
 

@@ -177,6 +177,14 @@ static int on_session(struct ipc_chan *chan, const struct ipc_hdr *msg, int *fds
 		bench->nb_connects++;
 		return 0;
 	}
+	if (msg->type == IPC_USERS_CHANGED) {
+		bench->nb_changed++;
+		return 0;
+	}
+	if (msg->type == IPC_USERS_ANSWER) {
+		bench->gone = ((const struct ipc_users_answer *)msg)->gone;
+		return 0;
+	}
 	assert_int_equal(msg->type, IPC_SESSION_NEW);
 	bench->created = *(const struct ipc_session_new *)msg;
 	bench->nb_created++;

@@ -45,6 +45,8 @@ struct bench {
 	struct abi_addr wrong_remote;
 	struct ipc_login_result result; // the last one that an edge got
 	unsigned nb_results, result_edge;
+	unsigned nb_changed; // times that the session process was told of another password file
+	uint64_t gone; // the last answer about users
 	uint64_t req;
 };
 

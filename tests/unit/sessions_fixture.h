@@ -31,6 +31,7 @@ struct sent {
 		struct ipc_script_run script;
 		struct ipc_acct acct;
 		struct ipc_changed changed;
+		struct ipc_users_ask users;
 	};
 };
 

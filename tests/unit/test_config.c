@@ -108,6 +108,7 @@ static void test_defaults(void **state) {
 	assert_string_equal(cfg->auth.alternatives[0].name, "password");
 	assert_int_equal(cfg->auth.alternatives[0].nb_factors, 1);
 	assert_int_equal(cfg->auth.alternatives[0].factors[0], CFG_FACTOR_PASSWORD_FILE);
+	assert_true(cfg->auth.end_removed_users);
 	assert_int_equal(cfg->auth.password_tries, 3);
 	assert_int_equal(cfg->auth.requests_per_connection, 16);
 	assert_int_equal(cfg->auth.timeout, 240);

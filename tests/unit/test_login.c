@@ -4,8 +4,10 @@
 
 #include <crypt.h>
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "controlplane/auth/login_int.h"
 #include "tests/unit/login_fixture.h"
@@ -710,6 +712,46 @@ static void test_hostile(void **state) {
 	assert_int_equal(logins_login(bench->logins, bench->edges[0].near, &msg), -EINVAL);
 }
 
+static void ask_about(struct bench *bench, const char *const *names, uint32_t nb) {
+	struct ipc_users_ask msg = {.nb = nb};
+
+	for (uint32_t i = 0; i < nb; i++)
+		snprintf(msg.names[i], sizeof(msg.names[i]), "%s", names[i]);
+	bench->gone = UINT64_MAX;
+	ipc_send(bench->session.far, IPC_USERS_ASK, &msg.hdr, sizeof(msg), NULL, 0);
+	while (bench->gone == UINT64_MAX)
+		event_base_loop(bench->base, EVLOOP_ONCE);
+}
+
+// Of a file that was written a while ago the session process is told at once.
+static void test_users_gone(void **state) {
+	static const char *const names[] = {"ann", "lee", "nobody", "bob", ""};
+	const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+	const char *hash = "$1$saltsalt$UsOc7xoGFDl5WGEPNTi5I/";
+	struct bench *bench = *state;
+	char text[256];
+
+	users(bench);
+	snprintf(text, sizeof(text), "ann::%s\nbob:staff:%s\nlee::!%s\n", hash, hash, hash);
+	file_put(bench, "passwd", text);
+	assert_int_equal(utimensat(bench->dir_fd, "passwd", old, 0), 0);
+	bench->cfg.auth.password_file = (char[]){"passwd"};
+	auth_restart(bench);
+	assert_int_equal(bench->nb_changed, 0); // it is not to
+	bench->cfg.auth.end_removed_users = true;
+	auth_restart(bench);
+	assert_int_equal(bench->nb_changed, 1);
+	ask_about(bench, names, 5);
+	assert_int_equal(bench->gone, 1 << 1 | 1 << 2 | 1 << 4);
+	logins_peer_up(bench->logins, IPC_SESSION); // another one
+	spin(bench);
+	assert_int_equal(bench->nb_changed, 2);
+	// One that is being written is left alone.
+	file_put(bench, "passwd", "");
+	auth_restart(bench);
+	assert_int_equal(bench->nb_changed, 2);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, bench_setup, bench_teardown)
 
 int main(void) {
@@ -744,6 +786,7 @@ int main(void) {
 		TEST(test_groups),
 		cmocka_unit_test(test_group_choose),
 		TEST(test_hostile),
+		TEST(test_users_gone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
