@@ -154,6 +154,17 @@ def running(cp, role):
     sys.exit(f"FAIL: no {role} runs")
 
 
+def channel(cp, pid, role):
+    """Its channel to a role; one that has just started may not have been introduced yet."""
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        fds = channels(cp, pid)
+        if role in fds:
+            return fds[role]
+        cp.read(0.1)
+    sys.exit(f"FAIL: {pid} has no channel to {role}")
+
+
 # ---- attempts
 
 def dies(cp, role, pid, what, attempt, *words):
@@ -183,12 +194,11 @@ def try_message(cp, role, peer, message):
     pid = running(cp, role)
     if peer != "supervisor":
         running(cp, peer)
-    fds = channels(cp, pid)
-    check(peer in fds, f"{role} has no channel to {peer}: {fds}")
+    fd = channel(cp, pid, peer)
     words = [("event=child_kill", f"pid={pid}")]
     if peer != "supervisor":
         words.insert(0, (f"role={peer}", "event=offender", f"peer={role}"))
-    dies(cp, role, pid, f"a message to {peer}", lambda: steal(pid, fds[peer]).send(message), *words)
+    dies(cp, role, pid, f"a message to {peer}", lambda: steal(pid, fd).send(message), *words)
 
 
 def attempts_of(role):
@@ -306,7 +316,7 @@ def try_sign(cp, what, *requests, refused=()):
     """The edge is held still and its channel used; the last request ends it."""
     edge = running(cp, "edge")
     running(cp, "auth")
-    sock = steal(edge, channels(cp, edge)["auth"])
+    sock = steal(edge, channel(cp, edge, "auth"))
     with inject.Frozen(edge):
         for request in requests[:-1]:
             sock.send(request)
