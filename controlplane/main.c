@@ -65,6 +65,7 @@ static int run_role(const char *name, unsigned index) {
 		&pam_role,
 		&kerberos_role,
 		&oidc_role,
+		&share_role,
 	};
 	char title[16];
 	if (strcmp(name, PAM_LOGIN_ROLE) == 0) {

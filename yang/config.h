@@ -407,6 +407,19 @@ struct cfg_scripts {
 	uint32_t concurrency;
 };
 
+// Sessions that are shared with other gateways.
+struct cfg_share {
+	char *node; // name of this gateway; empty: nothing is shared
+	char *socket; // UNIX socket of the server; empty: address and port
+	struct cfg_addr address;
+	uint16_t port;
+	char *username; // empty: the server's default user
+	char *password_file; // empty: none; the password is its first line
+	char *secret_file; // 32 bytes
+	char *prefix;
+	bool allow_away; // logins go on while the server is away
+};
+
 enum cfg_log_level {
 	CFG_LOG_ERROR,
 	CFG_LOG_WARNING,
@@ -445,6 +458,7 @@ struct cfg {
 	struct cfg_scripts scripts;
 	struct cfg_filter *filters;
 	size_t nb_filters;
+	struct cfg_share share;
 	struct cfg_network network;
 	struct cfg_pool *pools;
 	size_t nb_pools;

@@ -123,6 +123,18 @@ static void build_http_headers(struct build *build, const struct lyd_node *top, 
 	}
 }
 
+static void build_share(struct build *build, const struct lyd_node *node, struct cfg_share *share) {
+	share->node = build_string(build, node, "node");
+	share->socket = build_string(build, node, "socket");
+	build_addr(tree_text(node, "address"), &share->address);
+	share->port = tree_number(node, "port");
+	share->username = build_string(build, node, "username");
+	share->password_file = build_string(build, node, "password-file");
+	share->secret_file = build_string(build, node, "secret-file");
+	share->prefix = build_string(build, node, "prefix");
+	share->allow_away = strcmp(tree_text(node, "logins-while-away"), "allow") == 0;
+}
+
 struct cfg *cfg_build(const struct lyd_node *penstock) {
 	static const char *const levels[] = {"error", "warning", "info", "debug", NULL};
 	struct build build = {0};
@@ -150,6 +162,7 @@ struct cfg *cfg_build(const struct lyd_node *penstock) {
 	cfg->log_level = (enum cfg_log_level)tree_choice(penstock, "log-level", levels);
 	build_access(&build, penstock, cfg);
 	build_filters(&build, tree_child(penstock, "filter"), cfg);
+	build_share(&build, tree_child(penstock, "shared-store"), &cfg->share);
 	build_network(&build, tree_child(penstock, "network"), &cfg->network);
 	build_pools(&build, penstock, cfg);
 	build_dataplane(&build, tree_child(penstock, "dataplane"), &cfg->dataplane);
@@ -196,6 +209,12 @@ void cfg_free(struct cfg *cfg) {
 		free(cfg->listen[i].trusted_proxies);
 	free(cfg->listen);
 	free(cfg->hostname);
+	free(cfg->share.node);
+	free(cfg->share.socket);
+	free(cfg->share.username);
+	free(cfg->share.password_file);
+	free(cfg->share.secret_file);
+	free(cfg->share.prefix);
 	free(cfg->state_dir);
 	free(cfg->run_dir);
 	free(cfg->health_path);

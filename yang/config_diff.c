@@ -42,6 +42,15 @@ static bool same_pools(const struct cfg *a, const struct cfg *b) {
 	return true;
 }
 
+// Its keys and its connection belong to the processes that were started with them.
+static bool same_share(const struct cfg_share *a, const struct cfg_share *b) {
+	return strcmp(a->node, b->node) == 0 && strcmp(a->socket, b->socket) == 0 &&
+		addr_equal(&a->address, &b->address) && a->port == b->port &&
+		strcmp(a->username, b->username) == 0 &&
+		strcmp(a->password_file, b->password_file) == 0 &&
+		strcmp(a->secret_file, b->secret_file) == 0 && strcmp(a->prefix, b->prefix) == 0;
+}
+
 static bool same_port(const struct cfg_port *a, const struct cfg_port *b) {
 	if (strcmp(a->name, b->name) != 0 || strcmp(a->device, b->device) != 0 ||
 		strcmp(a->kernel_if, b->kernel_if) != 0 || a->nb_addresses != b->nb_addresses)
@@ -83,6 +92,7 @@ size_t cfg_restart_needed(
 			addr_equal(&old->radius.dynauth.addr, &new->radius.dynauth.addr)},
 		{"radius/dynamic-authorization/port",
 			old->radius.dynauth.port == new->radius.dynauth.port},
+		{"shared-store", same_share(&old->share, &new->share)},
 		{"state-directory", strcmp(old->state_dir, new->state_dir) == 0},
 		{"run-directory", strcmp(old->run_dir, new->run_dir) == 0},
 		{"edges", old->edges == new->edges},

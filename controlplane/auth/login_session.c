@@ -111,6 +111,8 @@ static const char *created_reason(int status) {
 		return "Too many clients";
 	case -EUSERS:
 		return "Too many sessions of this user";
+	case -ENOLINK:
+		return "The shared session store is not there";
 	case -EDQUOT:
 		return "The session store is full";
 	case -EROFS:

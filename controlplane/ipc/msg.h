@@ -55,6 +55,7 @@ enum ipc_role {
 	IPC_PAM = 6,
 	IPC_KERBEROS = 7,
 	IPC_OIDC = 8,
+	IPC_SHARE = 10,
 	IPC_ROLE_MAX,
 };
 
@@ -136,6 +137,10 @@ enum ipc_type {
 	IPC_USERS_CHANGED, // auth to session: the file is another one
 	IPC_USERS_ASK, // session to auth: are they in it?
 	IPC_USERS_ANSWER,
+	// session and share
+	IPC_SHARE_ASK = 304, // session to share: read or change what all gateways know
+	IPC_SHARE_ANSWER,
+	IPC_SHARE_STATE, // share to session: the server is there, or away
 	// isolation
 	IPC_RETIRE = 320, // edge to supervisor: it has served its number, start its successor
 	IPC_TYPE_MAX,
@@ -193,6 +198,9 @@ enum ipc_file {
 	IPC_FILE_KEYTAB = 20,
 	IPC_FILE_DYNAUTH_SECRET = 32, // index into cfg.radius.dynauth.clients
 	IPC_FILE_OIDC_CA = 24,
+	IPC_FILE_SHARE_SECRET = 28, // 32 bytes, what seals and names in the shared store
+	IPC_FILE_SHARE_PASSWORD = 29,
+	IPC_FILE_SHARE_SOCKET = 30, // no file: a socket that connects to the shared store
 };
 
 struct ipc_file_open {

@@ -159,7 +159,7 @@ struct ipc_session_new {
 struct ipc_session_created {
 	struct ipc_hdr hdr;
 	// 0, -ENOSPC too many clients, -EUSERS too many of this user, -EIO, -EDQUOT (full), -EROFS
-	// store, -EAGAIN not ready yet: auth asks again.
+	// store, -ENOLINK shared store, -EAGAIN not ready yet: auth asks again.
 	int32_t status;
 	uint32_t reserved;
 };

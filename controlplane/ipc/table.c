@@ -3,6 +3,7 @@
 //
 // What is not here does not exist: a message outside the table ends the process that sent it.
 #include "ipc.h"
+#include "msg_share.h"
 
 #define SUP IPC_SUPERVISOR
 #define AUTH IPC_AUTH
@@ -13,6 +14,7 @@
 #define OIDC IPC_OIDC
 #define PAM IPC_PAM
 #define KERBEROS IPC_KERBEROS
+#define SHARE IPC_SHARE
 
 // Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
 #define DATAPLANE_EDGE_FDS 5
@@ -25,7 +27,7 @@
 #define CHILDREN(row, ...) \
 	row(AUTH, __VA_ARGS__), row(EDGE, __VA_ARGS__), row(SESSION, __VA_ARGS__), \
 		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__), row(PAM, __VA_ARGS__), \
-		row(OIDC, __VA_ARGS__), row(KERBEROS, __VA_ARGS__)
+		row(OIDC, __VA_ARGS__), row(KERBEROS, __VA_ARGS__), row(SHARE, __VA_ARGS__)
 #define TO_CHILD(child, type, body, fds) ROW(SUP, child, type, body, fds, fds)
 #define FROM_CHILD(child, type, body) ROW(child, SUP, type, body, 0, 0)
 #define TO_CHILDREN(type, body, fds) CHILDREN(TO_CHILD, type, body, fds)
@@ -47,6 +49,7 @@ static const struct ipc_rule rules[] = {
 	ROW(SUP, RADIUS, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, OIDC, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, KERBEROS, IPC_FILE, ipc_file_result, 0, 1),
+	ROW(SUP, SHARE, IPC_FILE, ipc_file_result, 0, 1),
 	ROW(SUP, SESSION, IPC_CONTROL_LISTENER, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_STATE_DIR, ipc_empty, 1, 1),
 	ROW(SUP, SESSION, IPC_RELOAD_RESULT, ipc_status, 0, 0),
@@ -62,6 +65,7 @@ static const struct ipc_rule rules[] = {
 	ROW(RADIUS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(OIDC, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(KERBEROS, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
+	ROW(SHARE, SUP, IPC_FILE_OPEN, ipc_file_open, 0, 0),
 	ROW(EDGE, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
 	ROW(EDGE, SUP, IPC_RETIRE, ipc_empty, 0, 0),
 	ROW(SESSION, SUP, IPC_DATAPLANE_LOST, ipc_empty, 0, 0),
@@ -129,6 +133,11 @@ static const struct ipc_rule rules[] = {
 	ROW(SESSION, SCRIPT, IPC_SCRIPT_RUN, ipc_script_run, 0, 0),
 	ROW(SCRIPT, SESSION, IPC_SCRIPT_DONE, ipc_script_done, 0, 0),
 
+	// The only process with a way to the shared store, which sees sealed records alone.
+	ROW(SESSION, SHARE, IPC_SHARE_ASK, ipc_share_ask, 0, 0),
+	ROW(SHARE, SESSION, IPC_SHARE_ANSWER, ipc_share_answer, 0, 0),
+	ROW(SHARE, SESSION, IPC_SHARE_STATE, ipc_share_state, 0, 0),
+
 	// Bans: who sees something wrong tells the session process, which counts and decides for
 	// all. An edge also gives its bans back to a session process that has come anew.
 	ROW(AUTH, SESSION, IPC_WRONG_PASSWORD, ipc_wrong_password, 0, 0),
@@ -148,6 +157,7 @@ const char *ipc_role_name(enum ipc_role role) {
 		[KERBEROS] = "kerberos",
 		[OIDC] = "oidc",
 		[PAM] = "pam",
+		[SHARE] = "share",
 	};
 	return (unsigned)role < IPC_ROLE_MAX && names[role] != NULL ? names[role] : "unknown";
 }

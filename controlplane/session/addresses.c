@@ -30,7 +30,7 @@ static int take(struct session_mgr *mgr, struct session *session, const struct a
 static void end_holder(
 	struct session_mgr *mgr, const struct session *session, const struct abi_addr *addr) {
 	uint32_t holder = pools_holder(mgr->pools, addr);
-	const struct session *other = holder != POOL_NO_SESSION ? mgr->table[holder] : NULL;
+	const struct session *other = holder < ABI_SESSIONS_MAX ? mgr->table[holder] : NULL;
 	char text[ADDR_TEXT_LEN];
 
 	if (!other || other == session || strcmp(other->str[STR_USER], session->str[STR_USER]) != 0)
@@ -131,4 +131,11 @@ const char *session_addresses(struct session_mgr *mgr, struct session *session,
 	if (abi_addr_none(&session->inner4) && abi_addr_none(&session->inner6))
 		return "No address pool serves this client";
 	return NULL;
+}
+
+const char *session_addresses_again(struct session_mgr *mgr, struct session *session) {
+	struct settings settings;
+
+	session_settings(mgr, session, &settings);
+	return session_addresses(mgr, session, &settings, session->wishes, session->cstp_mtu);
 }

@@ -389,8 +389,7 @@ static const char *prepare(
 	return NULL;
 }
 
-static void connect_begin(
-	struct session_mgr *mgr, struct session *session, const struct ipc_connect *msg) {
+void session_connect_claimed(struct session_mgr *mgr, struct session *session) {
 	uint64_t now = session_now();
 	struct step *step;
 
@@ -416,6 +415,8 @@ static void connect_begin(
 }
 
 static const char *not_ready(const struct session_mgr *mgr) {
+	if (mgr->loaded && mgr->reconciled)
+		return "The shared session store is not there";
 	return dplane_attached(mgr->dplane) ? "The gateway is starting"
 					    : "The dataplane is not there";
 }
@@ -435,6 +436,11 @@ static bool hold(struct session_mgr *mgr, const struct ipc_connect *msg) {
 	STAILQ_INSERT_TAIL(&mgr->held, held, next);
 	mgr->nb_held++;
 	return true;
+}
+
+void session_hold(struct session_mgr *mgr, const struct ipc_connect *msg) {
+	if (!hold(mgr, msg))
+		answer_error(mgr, msg->edge, msg->hdr.req, 503, not_ready(mgr));
 }
 
 static struct session_held *held_pop(struct session_mgr *mgr) {
@@ -486,19 +492,22 @@ static bool is_same(const struct session *session, const struct ipc_connect *msg
 }
 
 int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg) {
-	char text[ADDR_TEXT_LEN];
-	struct session *session;
-	const char *why;
-
 	if (msg->edge >= ABI_EDGES_MAX || msg->tls_version > ABI_TLS13 ||
 		msg->tls_cipher > ABI_CHACHA20_POLY1305 ||
 		msg->legacy_cipher > ABI_CHACHA20_POLY1305 || !strings_ok(msg))
 		return -EPROTO;
-	if (!mgr->loaded || !mgr->reconciled) {
-		if (!hold(mgr, msg))
-			answer_error(mgr, msg->edge, msg->hdr.req, 503, not_ready(mgr));
-		return 0;
-	}
+	if (!mgr->loaded || !mgr->reconciled)
+		session_hold(mgr, msg);
+	else if (!share_connect(mgr, msg))
+		session_connect_shared(mgr, msg);
+	return 0;
+}
+
+void session_connect_shared(struct session_mgr *mgr, const struct ipc_connect *msg) {
+	char text[ADDR_TEXT_LEN];
+	struct session *session;
+	const char *why;
+
 	session = session_find(mgr, msg->cookie);
 	if (session && session_timed_out(mgr, session)) {
 		session_uninstall(mgr, session, ABI_END_SESSION_TIMEOUT);
@@ -515,21 +524,22 @@ int session_connect(struct session_mgr *mgr, const struct ipc_connect *msg) {
 	}
 	if (!session) {
 		answer_error(mgr, msg->edge, msg->hdr.req, 401, "Cookie is not acceptable");
-		return 0;
+		return;
 	}
 	if (is_same(session, msg))
-		return 0;
+		return;
 	// The client gave up on its first try: only the newest counts.
 	session_connect_fail(mgr, session, 503, "Replaced by another CONNECT");
 	why = prepare(mgr, session, msg);
 	if (!why) {
-		connect_begin(mgr, session, msg);
-		return 0;
+		session->connecting = true;
+		if (!share_claim(mgr, session))
+			session_connect_claimed(mgr, session);
+		return;
 	}
 	log_warning("connect_refused", "session=%u user=%s status=503 reason=%s",
 		session->sid.index, log_value(session->str[STR_USER]), log_value(why));
 	answer_error(mgr, msg->edge, msg->hdr.req, 503, why);
-	return 0;
 }
 
 // --- channels ---

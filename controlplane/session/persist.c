@@ -34,7 +34,7 @@ static struct session_usage usage_in(const struct record_usage *u) {
 	return (struct session_usage){u->rx_packets, u->rx_bytes, u->tx_packets, u->tx_bytes};
 }
 
-static int record_make(
+int session_record(
 	struct session_mgr *mgr, const struct session *session, struct record_session *record) {
 	uint8_t secrets[RECORD_SECRETS_LEN];
 	int ret;
@@ -90,9 +90,10 @@ int session_save(struct session_mgr *mgr, struct session *session, store_done do
 		return -EAGAIN;
 	session->usage_saved_s = clock_s();
 	session->usage_saved_packets = session->live.rx_packets + session->live.tx_packets;
-	ret = record_make(mgr, session, &record);
+	ret = session_record(mgr, session, &record);
 	if (ret == 0)
 		ret = store_session_put(mgr->store, &record, done, arg);
+	share_dirty(mgr, session);
 	if (ret != 0)
 		log_error("store_save", "session=%u user=%s status=%d", session->sid.index,
 			log_value(session->str[STR_USER]), ret);
@@ -189,6 +190,46 @@ void session_address_keep(struct session_mgr *mgr, struct session *session,
 		addr_text(addr, text), ret);
 }
 
+struct session *session_import(struct session_mgr *mgr, const struct record_session *record) {
+	uint32_t index = session_index_take(mgr);
+	uint64_t now = session_now();
+	struct session *session;
+
+	session = index == UINT32_MAX ? NULL
+				      : session_new(mgr, index, record->cookie_hash, record->user);
+	if (!session) {
+		if (index != UINT32_MAX)
+			mgr->free[mgr->nb_free++] = index;
+		return NULL;
+	}
+	load_fields(session, record);
+	session->sid = (struct abi_sid){index, store_generation_next(mgr->store)};
+	if (session_extra_set(session, &record->settings) != 0)
+		log_error("store_settings", "session=%u", index);
+	// That connection is over; its scripts were the other gateway's.
+	session->used = usage_total(session);
+	session->live = (struct session_usage){0};
+	session->script_id = session->script_since = 0;
+	session->dtls_mode = IPC_DTLS_NONE;
+	session->awaits_stream = false;
+	session_address_keep(mgr, session, &record->inner4, &session->inner4);
+	session_address_keep(mgr, session, &record->inner6, &session->inner6);
+	session->shared4 = session->inner4;
+	session->shared6 = session->inner6;
+	if (record->state == SESSION_CONNECTED) {
+		session->disconnected = now;
+		session->expires = now + mgr->cfg->auth.cookie_timeout;
+	}
+	session_state_set(mgr, session,
+		record->state == SESSION_AUTHENTICATED ? SESSION_AUTHENTICATED
+						       : SESSION_DISCONNECTED);
+	session_timer_set(mgr, session, TIMER_EXPIRY, session->expires);
+	session_save(mgr, session, NULL, NULL);
+	log_info("session_taken", "session=%u user=%s text=\"from another gateway\"", index,
+		log_value(record->user));
+	return session;
+}
+
 static void load_session(const struct record_session *record, void *arg) {
 	struct session_mgr *mgr = arg;
 	struct session *session;
@@ -208,6 +249,9 @@ static void load_session(const struct record_session *record, void *arg) {
 	load_secrets(mgr, session, record);
 	session_address_keep(mgr, session, &record->inner4, &session->inner4);
 	session_address_keep(mgr, session, &record->inner6, &session->inner6);
+	// The shared store will say otherwise when they are not any more.
+	session->shared4 = session->inner4;
+	session->shared6 = session->inner6;
 	session_state_set(mgr, session, record->state);
 	if (record->state != SESSION_AUTHENTICATED)
 		session_app_id_set(mgr, session, record->app_id);

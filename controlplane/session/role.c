@@ -178,6 +178,20 @@ static void on_secret(struct child *child, int fd, void *arg) {
 	session_held_run(role->mgr);
 }
 
+static void on_share_secret(struct child *child, int fd, void *arg) {
+	struct role *role = arg;
+	uint8_t secret[STORE_SECRET_LEN];
+	int ret = fd < 0 ? fd : read_secret(fd, secret);
+
+	if (fd >= 0)
+		close(fd);
+	if (ret == 0)
+		share_key_set(role->mgr, secret);
+	else
+		fail(child, "share_secret", ret);
+	explicit_bzero(secret, sizeof(secret));
+}
+
 static void role_otp_send(struct ipc_otp_answer *msg, void *arg) {
 	role_send(IPC_AUTH, 0, IPC_OTP_ANSWER, &msg->hdr, sizeof(*msg), arg);
 }
@@ -199,6 +213,9 @@ static int role_start(struct child *child) {
 	}
 	role->mgr = session_mgr_new(&opts);
 	if (!role->mgr || otp_store_start(role->otp, opts.base, role_otp_send, role) != 0)
+		return -ENOMEM;
+	if (role->mgr->share &&
+		child_file_open(child, IPC_FILE_SHARE_SECRET, 0, on_share_secret, role) != 0)
 		return -ENOMEM;
 	return child_file_open(child, IPC_FILE_STORE_SECRET, 0, on_secret, role);
 }
@@ -265,6 +282,10 @@ static int role_message(
 	case IPC_RADIUS_COUNTS:
 		mgr->radius_counts = *(const struct ipc_radius_counts *)msg;
 		return 0;
+	case IPC_SHARE_ANSWER:
+		return share_answer(mgr, (const struct ipc_share_answer *)msg);
+	case IPC_SHARE_STATE:
+		return share_state(mgr, (const struct ipc_share_state *)msg);
 	case IPC_RELOAD_RESULT:
 		reload_result(mgr, (const struct ipc_status *)msg);
 		return 0;
@@ -289,6 +310,8 @@ static void role_peer_down(struct child *child, enum ipc_role peer, unsigned ind
 
 	if (role && peer == IPC_SCRIPT)
 		scripts_peer_down(role->mgr);
+	else if (role && peer == IPC_SHARE)
+		share_peer_down(role->mgr);
 }
 
 static void role_dataplane_up(struct child *child, const struct abi_welcome *welcome, int channel,

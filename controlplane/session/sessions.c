@@ -249,6 +249,7 @@ static void session_free(struct session_mgr *mgr, struct session *session) {
 		LIST_REMOVE(session, by_app_id);
 	scripts_forget(session);
 	filters_release(session);
+	share_forget(mgr, session);
 	mgr->table[session->sid.index] = NULL;
 	mgr->nb_state[session->state]--;
 	for (int i = 0; i < STR_MAX; i++)
@@ -290,6 +291,7 @@ void session_delete(struct session_mgr *mgr, struct session *session, const char
 	accounting_stop(mgr, session);
 	if (store_session_del(mgr->store, session->cookie_hash, NULL, NULL) != 0)
 		log_error("store_delete", "session=%u", index);
+	share_gone(mgr, session);
 	release(mgr, session, &session->inner4);
 	release(mgr, session, &session->inner6);
 	session_free(mgr, session);
@@ -431,11 +433,27 @@ static void login_stored(int status, void *arg) {
 
 	if (status != 0 && session)
 		session_delete(mgr, session, "store");
-	else if (session)
+	else if (session && share_login(mgr, session, login->req)) {
+		free(login);
+		return;
+	} else if (session)
 		mgr->nb_logins++;
 	// -ENOSPC would say that there are too many clients.
 	login_answer(mgr, login->req, !session ? -EIO : status == -ENOSPC ? -EDQUOT : status);
 	free(login);
+}
+
+void session_login_shared(struct session_mgr *mgr, uint64_t req,
+	const uint8_t cookie_hash[IPC_HASH_LEN], int status) {
+	struct session *session = session_find(mgr, cookie_hash);
+
+	if (!session)
+		status = -EIO;
+	else if (status != 0)
+		session_delete(mgr, session, "shared-store");
+	else
+		mgr->nb_logins++;
+	login_answer(mgr, req, status);
 }
 
 // Of the user's sessions, as the settings will be.
@@ -463,6 +481,8 @@ static int login_check(struct session_mgr *mgr, const struct ipc_session_new *ms
 		return -ESHUTDOWN; // edges refuse it before they ask for a password
 	if (session_find(mgr, msg->cookie_hash))
 		return -EIO;
+	if (share_refuses(mgr))
+		return -ENOLINK;
 	if (!room_to_log_in(mgr, msg->username, same, is_full(mgr)))
 		return -EUSERS;
 	return is_full(mgr) ? -ENOSPC : 0;
@@ -618,6 +638,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg) {
 	drain_tick(mgr);
 	accounting_tick(mgr);
 	removed_tick(mgr);
+	share_tick(mgr);
 	if (mgr->reload.done && mgr->reload.due <= now) {
 		struct session_reload reload = mgr->reload;
 
@@ -684,6 +705,8 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	mgr->dplane = dplane_new(opts->base, &hooks);
 	mgr->tick_event = event_new(opts->base, -1, EV_PERSIST, on_tick, mgr);
 	mgr->commit_event = event_new(opts->base, -1, 0, on_commit, mgr);
+	if (opts->cfg->share.node && opts->cfg->share.node[0])
+		mgr->share = share_new();
 	if (mgr->table && mgr->free && mgr->by_cookie && mgr->by_app_id && mgr->by_user &&
 		mgr->pools && mgr->guard && mgr->accounting && mgr->filters && mgr->dplane &&
 		mgr->tick_event && mgr->commit_event && removed_init(mgr) == 0) {
@@ -713,6 +736,7 @@ void session_mgr_free(struct session_mgr *mgr) {
 	scripts_free(mgr);
 	accounting_free(mgr->accounting);
 	filters_free(mgr->filters);
+	share_free(mgr->share);
 	store_close(mgr->store);
 	if (mgr->tick_event)
 		event_free(mgr->tick_event);

@@ -15,6 +15,7 @@
 #include "controlplane/session/guard.h"
 #include "controlplane/session/pools.h"
 #include "controlplane/session/session.h"
+#include "controlplane/session/share.h"
 #include "controlplane/session/store.h"
 #include "controlplane/settings/settings.h"
 
@@ -26,6 +27,7 @@
 #define SESSION_DTLS_WAIT_S 15u // from DTLS parameters until the edge has shaken hands
 // An edge may speak of what our predecessor told it for so long. A handshake, and the wait for us.
 #define SESSION_PREDECESSOR_S 30u
+#define SESSION_FOREIGN ABI_SESSIONS_MAX // holds addresses of other gateways' sessions
 #define SESSION_EDGE_ANY UINT32_MAX // after a restart it is not known who sends the stream
 
 enum session_string {
@@ -112,6 +114,13 @@ struct session {
 	bool script_goes_on; // the CONNECT took over a connection that was up
 	LIST_ENTRY(session) by_script; // SCRIPT_WANTED, SCRIPT_ASKED
 	struct abi_addr local; // where the client came in
+	// What the shared store has of it, if there is one.
+	uint64_t share_epoch; // of our ownership, 0: not known
+	uint64_t shared_s; // CLOCK_MONOTONIC: when it was last written
+	struct abi_addr shared4, shared6; // addresses that are its own there
+	bool share_dirty; // in the list of what is to be written
+	bool share_lost; // another gateway owns it
+	TAILQ_ENTRY(session) by_dirty;
 	uint8_t app_id[IPC_APP_ID_LEN];
 	uint8_t psk_key[IPC_PSK_LEN];
 	uint8_t master_secret[IPC_MASTER_LEN];
@@ -172,6 +181,7 @@ struct session_mgr {
 	struct removed *removed;
 	struct ipc_radius_counts radius_counts; // as the radius process last told
 	struct filters *filters;
+	struct share *share; // NULL: sessions are not shared
 	struct event *commit_event, *tick_event;
 	struct session **table; // [ABI_SESSIONS_MAX] by index
 	uint32_t *free; // stack of free indexes
@@ -261,6 +271,10 @@ void session_commit(struct session_mgr *mgr);
 // IPC_SESSION_NEW. Non-zero: the content is invalid.
 int session_login(struct session_mgr *mgr, const struct ipc_session_new *msg);
 
+// The login of this request is known to all gateways, or (-ENOLINK) cannot be made known.
+void session_login_shared(
+	struct session_mgr *mgr, uint64_t req, const uint8_t cookie_hash[IPC_HASH_LEN], int status);
+
 // IPC_MAINTENANCE.
 void session_maintenance(struct session_mgr *mgr, const struct ipc_maintenance *msg);
 
@@ -280,6 +294,11 @@ void session_address_keep(struct session_mgr *mgr, struct session *session,
 int session_mgr_load(struct session_mgr *mgr, struct store *store);
 // After a fault of the store: what it has missed is written, some at each tick.
 void session_save_tick(struct session_mgr *mgr);
+// What is stored of the session. The caller wipes it. 0 or -EIO.
+int session_record(
+	struct session_mgr *mgr, const struct session *session, struct record_session *record);
+// A session of another gateway becomes ours: without a tunnel yet. NULL: no memory, or no place.
+struct session *session_import(struct session_mgr *mgr, const struct record_session *record);
 // Writes the session to the store. 0 or -errno (done is called only after 0).
 int session_save(struct session_mgr *mgr, struct session *session, store_done done, void *arg);
 
@@ -338,6 +357,9 @@ void usage_read_all(struct session_mgr *mgr);
 const char *session_addresses(struct session_mgr *mgr, struct session *session,
 	const struct settings *settings, uint32_t wishes, uint16_t data_mtu);
 
+// The addresses that were taken from it again; as session_addresses(), for the CONNECT at hand.
+const char *session_addresses_again(struct session_mgr *mgr, struct session *session);
+
 // --- filters.c ---
 
 struct filters *filters_new(void);
@@ -376,6 +398,13 @@ int session_dtls_query(struct session_mgr *mgr, unsigned edge, const struct ipc_
 int session_dtls_up(struct session_mgr *mgr, unsigned edge, const struct ipc_dtls_up *msg);
 void session_connect_fail(
 	struct session_mgr *mgr, struct session *session, unsigned status, const char *reason);
+// Keeps a CONNECT until it can be decided, for SESSION_HELD_S at most; then, or when too many wait, it
+// gets a 503.
+void session_hold(struct session_mgr *mgr, const struct ipc_connect *msg);
+// The shared store has been asked about the cookie: what is known of it here is all.
+void session_connect_shared(struct session_mgr *mgr, const struct ipc_connect *msg);
+// The addresses are the session's own, among all gateways.
+void session_connect_claimed(struct session_mgr *mgr, struct session *session);
 // Into the dataplane: the CONNECT is stored, and its connect script has let it in.
 void session_connect_go(struct session_mgr *mgr, struct session *session);
 // As of now. See settings.h on how long it is valid.

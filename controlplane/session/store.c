@@ -10,16 +10,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <wolfssl/options.h>
-#include <wolfssl/wolfcrypt/aes.h>
 #include <wolfssl/wolfcrypt/hmac.h>
 
 #include "controlplane/proc/bytes.h"
 #include "controlplane/proc/log.h"
 #include "controlplane/session/lmdb_status.h"
+#include "controlplane/session/seal.h"
 #include "controlplane/session/store_file.h"
 #include "controlplane/session/store_int.h"
 
@@ -478,43 +477,17 @@ int store_secret_set(struct store *store, const uint8_t secret[STORE_SECRET_LEN]
 	return rc == 0 ? 0 : -EIO;
 }
 
-static int seal_aes(struct store *store, Aes *aes) {
-	if (!store->has_key || wc_AesInit(aes, NULL, INVALID_DEVID) != 0)
-		return -EIO;
-	if (wc_AesGcmSetKey(aes, store->seal_key, sizeof(store->seal_key)) == 0)
-		return 0;
-	wc_AesFree(aes);
-	return -EIO;
-}
-
 int store_seal(struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN], const uint8_t *secrets,
 	struct record_sealed *sealed) {
-	Aes aes;
-	int rc;
-
-	if (getrandom(sealed->nonce, sizeof(sealed->nonce), 0) != (ssize_t)sizeof(sealed->nonce) ||
-		seal_aes(store, &aes) != 0)
-		return -EIO;
-	rc = wc_AesGcmEncrypt(&aes, sealed->text, secrets, RECORD_SECRETS_LEN, sealed->nonce,
-		sizeof(sealed->nonce), sealed->tag, sizeof(sealed->tag), cookie_hash, IPC_HASH_LEN);
-	wc_AesFree(&aes);
-	explicit_bzero(&aes, sizeof(aes));
-	return rc == 0 ? 0 : -EIO;
+	return store->has_key
+		? seal_close(store->seal_key, cookie_hash, secrets, RECORD_SECRETS_LEN,
+			  sealed->nonce, sealed->text, sealed->tag)
+		: -EIO;
 }
 
 int store_unseal(struct store *store, const uint8_t cookie_hash[IPC_HASH_LEN],
 	const struct record_sealed *sealed, uint8_t *secrets) {
-	Aes aes;
-	int rc;
-
-	if (seal_aes(store, &aes) != 0)
-		return -EIO;
-	rc = wc_AesGcmDecrypt(&aes, secrets, sealed->text, RECORD_SECRETS_LEN, sealed->nonce,
-		sizeof(sealed->nonce), sealed->tag, sizeof(sealed->tag), cookie_hash, IPC_HASH_LEN);
-	wc_AesFree(&aes);
-	explicit_bzero(&aes, sizeof(aes));
-	if (rc == 0)
-		return 0;
-	explicit_bzero(secrets, RECORD_SECRETS_LEN);
-	return -EBADMSG;
+	return store->has_key ? seal_open(store->seal_key, cookie_hash, sealed->text,
+					RECORD_SECRETS_LEN, sealed->nonce, sealed->tag, secrets)
+			      : -EIO;
 }

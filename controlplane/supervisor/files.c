@@ -244,6 +244,11 @@ bool files_allowed(enum ipc_role role, enum ipc_file file) {
 		return role == IPC_OIDC;
 	case IPC_FILE_KEYTAB:
 		return role == IPC_KERBEROS;
+	case IPC_FILE_SHARE_SECRET:
+		return role == IPC_SESSION;
+	case IPC_FILE_SHARE_PASSWORD:
+	case IPC_FILE_SHARE_SOCKET:
+		return role == IPC_SHARE;
 	}
 	return false;
 }
@@ -294,16 +299,39 @@ static int file_path(const struct cfg *cfg, enum ipc_file file, unsigned index, 
 			return -ENOENT;
 		*path = cfg->radius.dynauth.clients[index].secret_file;
 		return 0;
+	case IPC_FILE_SHARE_PASSWORD:
+		*path = cfg->share.password_file;
+		return 0;
+	case IPC_FILE_SHARE_SECRET:
+	case IPC_FILE_SHARE_SOCKET:
+		break; // made, not opened
 	}
 	return -EINVAL;
+}
+
+// What belongs to the shared store. True: *fd is the descriptor, or -errno.
+static bool shared_open(const struct cfg *cfg, enum ipc_file file, int *fd) {
+	bool shared = cfg->share.node[0] != '\0';
+	if (file == IPC_FILE_COOKIE_SECRET && shared)
+		*fd = share_key_open(cfg, "penstock cookies 1");
+	else if (file == IPC_FILE_SHARE_SECRET)
+		*fd = shared ? share_key_open(cfg, "penstock shared store 1") : -ENOENT;
+	else if (file == IPC_FILE_SHARE_SOCKET)
+		*fd = shared ? share_dial(cfg) : -ENOENT;
+	else
+		return false;
+	return true;
 }
 
 int files_open(struct supervisor *sup, enum ipc_role role, enum ipc_file file, unsigned index) {
 	char storage[4096];
 	const char *path;
 	struct stat st;
+	int made;
 	if (!files_allowed(role, file))
 		return -EPERM;
+	if (shared_open(sup->config.cfg, file, &made))
+		return made;
 	int status = file_path(sup->config.cfg, file, index, storage, sizeof(storage), &path);
 	if (status < 0)
 		return status;

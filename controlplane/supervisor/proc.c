@@ -247,6 +247,7 @@ static const enum ipc_role singles[] = {
 	IPC_PAM,
 	IPC_KERBEROS,
 	IPC_OIDC,
+	IPC_SHARE,
 };
 #define SINGLES (sizeof(singles) / sizeof(singles[0]))
 
@@ -260,6 +261,8 @@ static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
 		return cfg_uses_factor(cfg, CFG_FACTOR_KERBEROS);
 	if (role == IPC_PAM)
 		return cfg_uses_factor(cfg, CFG_FACTOR_PAM);
+	if (role == IPC_SHARE)
+		return cfg->share.node[0] != '\0';
 	return role != IPC_SCRIPT || cfg_has_scripts(cfg);
 }
 

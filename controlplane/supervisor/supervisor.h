@@ -150,6 +150,12 @@ void files_remove(struct supervisor *sup);
 int files_open(struct supervisor *sup, enum ipc_role role, enum ipc_file file, unsigned index);
 bool files_allowed(enum ipc_role role, enum ipc_file file);
 
+// share.c: for the shared store.
+// A key of 32 bytes for one purpose, from the configured secret, as a file. -errno.
+int share_key_open(const struct cfg *cfg, const char *purpose);
+// A socket that connects, or is connected, to the server. -errno.
+int share_dial(const struct cfg *cfg);
+
 // listen.c: opens all listening sockets. 0 or -errno, logged.
 int listen_open(struct supervisor *sup);
 void listen_close(struct supervisor *sup);

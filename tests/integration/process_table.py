@@ -88,9 +88,11 @@ ROLES = {
         "session": bare(SESSION_NEW)}),
     "session": (SESSION, {
         "supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN), "edge": bare(CERTS),
-        "radius": bare(RADIUS_ASK), "script": bare(SCRIPT_DONE)}),
+        "radius": bare(RADIUS_ASK), "script": bare(SCRIPT_DONE), "share": bare(SCRIPT_DONE)}),
     "radius": (SANDBOXED, {
         "supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN), "session": bare(SESSION_NEW)}),
+    "share": (SANDBOXED, {
+        "supervisor": file_open(IPC_FILE_KEY), "session": bare(SESSION_NEW)}),
     "script": (OTHERS, {
         "supervisor": file_open(IPC_FILE_KEY), "session": bare(SESSION_NEW)}),
     "pam": (OTHERS, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),

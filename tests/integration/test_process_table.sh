@@ -10,7 +10,8 @@ ground
 printf 'a secret of eight and more\n' >"$dir/radius.secret"
 printf '\5\2' >"$dir/keytab" # without a key: every ticket is refused
 printf '#!/bin/sh\n' >"$dir/script"
-chmod 600 "$dir/radius.secret"
+head -c 32 /dev/urandom >"$dir/sessions.key"
+chmod 600 "$dir/radius.secret" "$dir/sessions.key"
 chmod 755 "$dir/script"
 certificate server ec "IP:192.0.2.1,DNS:vpn.example.net"
 user test secret
@@ -18,6 +19,7 @@ user test secret
 # shellcheck disable=SC2016
 configure '."penstock:penstock" |= (
 	.radius = {"server": [{"name": "a", "address": "198.51.100.2", "secret-file": "\($dir)/radius.secret"}]}
+	| .["shared-store"] = {"node": "a", "socket": "\($dir)/redis.sock", "secret-file": "\($dir)/sessions.key"}
 	| .scripts = {"connect": "\($dir)/script"}
 	| .authentication.pam = {"service": "penstock"}
 	| .authentication.kerberos = {"keytab-file": "\($dir)/keytab"}

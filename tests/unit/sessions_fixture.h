@@ -30,6 +30,7 @@ struct sent {
 		struct ipc_dtls_set dtls_set;
 		struct ipc_script_run script;
 		struct ipc_acct acct;
+		struct ipc_share_ask share;
 		struct ipc_changed changed;
 		struct ipc_users_ask users;
 	};

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "controlplane/ipc/ipc.h"
+#include "controlplane/ipc/msg_share.h"
 
 #define S IPC_SUPERVISOR
 #define A IPC_AUTH
@@ -19,6 +20,7 @@
 #define O IPC_OIDC
 #define P IPC_PAM
 #define K IPC_KERBEROS
+#define H IPC_SHARE
 
 struct expected {
 	enum ipc_role from, to;
@@ -151,6 +153,18 @@ static const struct expected expected[] = {
 	{O, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
 	{O, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
 	{O, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
+	{S, H, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, H, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, H, IPC_START, 16, 0, 0},
+	{S, H, IPC_STOP, 16, 0, 0},
+	{S, H, IPC_FILE, sizeof(struct ipc_file_result), 0, 1},
+	{H, S, IPC_READY, 16, 0, 0},
+	{H, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{H, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{H, S, IPC_FILE_OPEN, sizeof(struct ipc_file_open), 0, 0},
+	{N, H, IPC_SHARE_ASK, sizeof(struct ipc_share_ask), 0, 0},
+	{H, N, IPC_SHARE_ANSWER, sizeof(struct ipc_share_answer), 0, 0},
+	{H, N, IPC_SHARE_STATE, sizeof(struct ipc_share_state), 0, 0},
 	{A, O, IPC_OIDC_ASK, sizeof(struct ipc_oidc_ask), 0, 0},
 	{O, A, IPC_OIDC_ANSWER, sizeof(struct ipc_oidc_answer), 0, 0},
 };
