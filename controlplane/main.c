@@ -66,6 +66,7 @@ static int run_role(const char *name, unsigned index) {
 		&kerberos_role,
 		&oidc_role,
 		&share_role,
+		&ocsp_role,
 	};
 	char title[16];
 	if (strcmp(name, PAM_LOGIN_ROLE) == 0) {

@@ -246,6 +246,9 @@ struct cfg_client_cert {
 	size_t nb_crl_files;
 	char *user_field; // object identifier, or SAN(...): see certificate-field of the types
 	char *group_field; // the same; empty: none
+	char *ocsp_url; // empty: no responder is asked
+	bool ocsp_soft; // without an answer a certificate is good
+	uint32_t ocsp_timeout_ms;
 };
 
 #define CFG_CRL_FILES_MAX 16u

@@ -84,6 +84,10 @@ static void client_cert_build(
 	build_strings(build, node, "crl-file", &cert->crl_files, &cert->nb_crl_files);
 	cert->user_field = build_string(build, node, "user-name");
 	cert->group_field = build_string(build, node, "group");
+	node = tree_child(node, "ocsp");
+	cert->ocsp_url = build_string(build, node, "url");
+	cert->ocsp_soft = strcmp(tree_text(node, "failure"), "soft") == 0;
+	cert->ocsp_timeout_ms = tree_number(node, "timeout");
 }
 
 static void client_cert_free(struct cfg_client_cert *cert) {
@@ -91,6 +95,7 @@ static void client_cert_free(struct cfg_client_cert *cert) {
 	build_strings_free(cert->crl_files, cert->nb_crl_files);
 	free(cert->user_field);
 	free(cert->group_field);
+	free(cert->ocsp_url);
 }
 
 static void kerberos_build(

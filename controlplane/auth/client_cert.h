@@ -12,6 +12,7 @@
 #define CLIENT_CHAIN_CERTS_MAX 10u
 
 struct stack_st_X509;
+struct x509_st; // X509
 
 // A client's certificate first, then what it sent with it. Nothing of it has been checked.
 struct client_chain {

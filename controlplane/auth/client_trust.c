@@ -258,7 +258,13 @@ static const char *verify(X509_STORE_CTX *ctx) {
 	return chain_check(X509_STORE_CTX_get0_chain(ctx));
 }
 
-const char *client_trust_check(struct client_trust *trust, const struct client_chain *chain) {
+static void issuer_take(X509_STORE_CTX *ctx, X509 **issuer) {
+	*issuer = sk_X509_value(X509_STORE_CTX_get0_chain(ctx), 1);
+	X509_up_ref(*issuer);
+}
+
+const char *client_trust_check(
+	struct client_trust *trust, const struct client_chain *chain, X509 **issuer) {
 	const char *why = "certificate cannot be checked";
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
 
@@ -268,6 +274,8 @@ const char *client_trust_check(struct client_trust *trust, const struct client_c
 		X509_STORE_CTX_init(
 			ctx, trust->store, sk_X509_value(chain->certs, 0), chain->certs) == 1)
 		why = verify(ctx);
+	if (why == NULL && issuer != NULL)
+		issuer_take(ctx, issuer);
 	X509_STORE_CTX_free(ctx);
 	ERR_clear_error();
 	return why;

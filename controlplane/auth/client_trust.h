@@ -28,8 +28,10 @@ void client_trust_crls_limit(struct client_trust *trust, unsigned nb_files);
 const char *client_trust_missing(const struct client_trust *trust, unsigned nb_files);
 
 // Is the chain's first certificate one of a client, issued by one of the CAs, in its time, and not
-// revoked? NULL, or why not: a literal.
-const char *client_trust_check(struct client_trust *trust, const struct client_chain *chain);
+// revoked? NULL, or why not: a literal. *issuer (may be NULL) is then the CA that issued it, the
+// caller's to free (X509_free).
+const char *client_trust_check(
+	struct client_trust *trust, const struct client_chain *chain, struct x509_st **issuer);
 
 // The names of the CAs for clients: each DER behind its length in two bytes (RFC 8446, 4.2.4). Returns the bytes, 0 when they are more than `size` or a name is too long to be told.
 size_t client_trust_names(const struct client_trust *trust, uint8_t *out, size_t size);

@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// A certificate of the client as a factor: CAs and revocation lists as they are now, then the
-// check; used by login_steps.c.
+// A certificate of the client as a factor: CAs and revocation lists as they are now, the check, and
+// where there is one what the OCSP responder says; used by login_steps.c.
 //
 // The edge vouches for one thing, that the client has the key of the first certificate. Whose that
 // is, and whether it is good, is decided here.
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/random.h>
 
+#include <openssl/x509.h>
+
+#include "client_ocsp.h"
 #include "client_trust.h"
 #include "controlplane/ipc/addr.h"
 #include "controlplane/proc/log.h"
@@ -18,6 +24,7 @@
 
 #define SERIAL_LEN 64u
 #define SUBJECT_LEN 200u
+#define OCSP_SPARE_MS 500u // beyond the responder's time: for the way to it
 
 // The CAs, then all revocation lists, one after another.
 struct files_walk {
@@ -33,12 +40,21 @@ struct certificate_step {
 	struct client_chain chain;
 	char username[IPC_USER_LEN]; // of the form; empty: there was none
 	struct abi_addr remote;
+	X509 *issuer;
+	char user[IPC_USER_LEN], groups[IPC_GROUPS_LEN]; // what it says
+	// The question to the responder; NULL: none.
+	LIST_ENTRY(certificate_step) link; // in `asking`, while there is one
+	struct client_ocsp *ocsp;
+	struct event *timer;
+	struct ipc_ocsp_ask question;
 };
 
 static struct child *self;
 static struct client_trust *trust;
 static struct reread cas, crls[CFG_CRL_FILES_MAX];
 static struct files_walk early; // for nobody: so that edges know the CAs
+static LIST_HEAD(, certificate_step) asking;
+static uint64_t last_req;
 
 static const struct cfg_client_cert *cfg_of(void) {
 	return &child_cfg(self)->auth.client_cert;
@@ -136,25 +152,115 @@ static void refuse(struct certificate_step *step, const char *why) {
 		&(struct factor_outcome){.result = FACTOR_FAILED, .why = why, .no_guess = true});
 }
 
+static void pass(struct certificate_step *step) {
+	factor_done(step->login,
+		&(struct factor_outcome){
+			.result = FACTOR_PASSED, .user = step->user, .groups = step->groups});
+}
+
+static void undecided(struct certificate_step *step, const char *why) {
+	factor_done(step->login,
+		&(struct factor_outcome){
+			.result = FACTOR_ERROR, .message = "Server error", .why = why});
+}
+
+// ---- the responder
+
+// Nothing that counts has come: what then is for the configuration to say.
+static void ocsp_none(struct certificate_step *step, const char *why) {
+	if (!cfg_of()->ocsp_soft) {
+		undecided(step, why);
+		return;
+	}
+	log_warning("client_certificate", "user=%s result=accepted reason=%s",
+		log_value(step->user), log_value(why));
+	pass(step);
+}
+
+static void on_ocsp_timeout(int fd, short what, void *arg) {
+	ocsp_none(arg, "no OCSP answer");
+}
+
+static void question_send(struct certificate_step *step) {
+	struct ipc_chan *ocsp = child_peer(self, IPC_OCSP, 0);
+
+	step->question.hdr.req = ++last_req;
+	if (ocsp != NULL)
+		ipc_send(ocsp, IPC_OCSP_ASK, &step->question.hdr, sizeof(step->question), NULL, 0);
+}
+
+static void ocsp_begin(struct certificate_step *step) {
+	unsigned ms = cfg_of()->ocsp_timeout_ms + OCSP_SPARE_MS;
+	const struct timeval wait = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	step->ocsp = client_ocsp_new(&step->chain, step->issuer);
+	if (step->ocsp == NULL) {
+		undecided(step, "no memory");
+		return;
+	}
+	LIST_INSERT_HEAD(&asking, step, link);
+	step->timer = evtimer_new(child_base(self), on_ocsp_timeout, step);
+	step->question.len = (uint32_t)client_ocsp_request(
+		step->ocsp, step->question.request, sizeof(step->question.request));
+	if (step->timer == NULL || step->question.len == 0) {
+		undecided(step, "no OCSP request can be made");
+		return;
+	}
+	evtimer_add(step->timer, &wait);
+	question_send(step);
+}
+
+static int certificate_message(struct child *child, const struct ipc_hdr *hdr) {
+	const struct ipc_ocsp_answer *msg = (const void *)hdr;
+	enum client_ocsp_status status;
+	struct certificate_step *step;
+	const char *why;
+
+	if (msg->len > sizeof(msg->response))
+		return -EINVAL;
+	LIST_FOREACH(step, &asking, link) {
+		// cppcheck-suppress uninitvar ; LIST_FOREACH sets it
+		if (step->question.hdr.req == hdr->req)
+			break;
+	}
+	if (step == NULL)
+		return 0; // the user has not waited
+	if (msg->len == 0) {
+		ocsp_none(step, "no OCSP answer");
+		return 0;
+	}
+	status = client_ocsp_check(step->ocsp, msg->response, msg->len, &why);
+	if (status == CLIENT_OCSP_GOOD)
+		pass(step);
+	else if (status == CLIENT_OCSP_BAD)
+		refuse(step, why);
+	else
+		ocsp_none(step, why);
+	return 0;
+}
+
+// ---- the check
+
 static void user_check(struct certificate_step *step) {
-	char user[IPC_USER_LEN], groups[IPC_GROUPS_LEN];
-	const char *why = client_cert_user(&step->chain, cfg_of()->user_field, user);
+	const char *why = client_cert_user(&step->chain, cfg_of()->user_field, step->user);
 
 	if (why != NULL) {
 		refuse(step, why);
 		return;
 	}
-	cfg_name_fold(child_cfg(self), user);
+	cfg_name_fold(child_cfg(self), step->user);
 	// A certificate is its user's alone: with it nobody gets in as another one.
-	if (step->username[0] != '\0' && strcmp(step->username, user) != 0) {
+	if (step->username[0] != '\0' && strcmp(step->username, step->user) != 0) {
 		factor_done(step->login,
 			&(struct factor_outcome){
 				.result = FACTOR_FAILED, .why = "certificate is another user's"});
 		return;
 	}
-	client_cert_groups(&step->chain, cfg_of()->group_field, groups);
-	factor_done(step->login,
-		&(struct factor_outcome){.result = FACTOR_PASSED, .user = user, .groups = groups});
+	client_cert_groups(&step->chain, cfg_of()->group_field, step->groups);
+	if (cfg_of()->ocsp_url[0] != '\0')
+		ocsp_begin(step);
+	else
+		pass(step);
 }
 
 static void on_files(struct files_walk *walk) {
@@ -163,12 +269,10 @@ static void on_files(struct files_walk *walk) {
 	const char *why = client_trust_missing(trust, (unsigned)cfg_of()->nb_crl_files);
 
 	if (why != NULL) {
-		factor_done(step->login,
-			&(struct factor_outcome){
-				.result = FACTOR_ERROR, .message = "Server error", .why = why});
+		undecided(step, why);
 		return;
 	}
-	why = client_trust_check(trust, &step->chain);
+	why = client_trust_check(trust, &step->chain, &step->issuer);
 	if (why != NULL)
 		refuse(step, why);
 	else
@@ -180,6 +284,12 @@ static void certificate_end(struct login *login, void **state) {
 
 	*state = NULL;
 	walk_end(&step->walk);
+	if (step->ocsp != NULL)
+		LIST_REMOVE(step, link);
+	if (step->timer != NULL)
+		event_free(step->timer);
+	client_ocsp_free(step->ocsp);
+	X509_free(step->issuer);
 	client_chain_free(&step->chain);
 	free(step);
 }
@@ -244,6 +354,9 @@ static int certificate_start(struct child *child) {
 			.load = crl_load,
 			.arg = &crls[i]};
 	early = (struct files_walk){0};
+	LIST_INIT(&asking);
+	if (getrandom(&last_req, sizeof(last_req), 0) != sizeof(last_req))
+		return -EIO;
 	certificate_reloaded(child);
 	return 0;
 }
@@ -256,6 +369,12 @@ static void certificate_stop(struct child *child) {
 }
 
 static void certificate_peer_up(struct child *child, enum ipc_role role) {
+	struct certificate_step *step;
+
+	if (role == IPC_OCSP) {
+		LIST_FOREACH(step, &asking, link)
+			question_send(step);
+	}
 	if (role == IPC_EDGE && client_trust_missing(trust, 0) == NULL)
 		cas_send();
 }
@@ -269,6 +388,8 @@ const struct factor factor_certificate = {
 	.stop = certificate_stop,
 	.step = certificate_step,
 	.end = certificate_end,
+	.answer = IPC_OCSP_ANSWER,
+	.message = certificate_message,
 	.reloaded = certificate_reloaded,
 	.peer_up = certificate_peer_up,
 };

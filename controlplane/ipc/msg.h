@@ -29,6 +29,8 @@
 #define IPC_CHAIN_MAX 24576u
 #define IPC_CLIENT_CHAIN_MAX 16384u // certificates of a client
 #define IPC_CLIENT_CAS_MAX 8192u
+#define IPC_OCSP_ASK_MAX 1024u
+#define IPC_OCSP_ANSWER_MAX 16384u
 #define IPC_TRANSACTION_LEN 16u
 #define IPC_MESSAGE_LEN 512u // what a login form says
 #define IPC_LABEL_LEN 64u
@@ -55,6 +57,7 @@ enum ipc_role {
 	IPC_PAM = 6,
 	IPC_KERBEROS = 7,
 	IPC_OIDC = 8,
+	IPC_OCSP = 9,
 	IPC_SHARE = 10,
 	IPC_ROLE_MAX,
 };
@@ -141,6 +144,9 @@ enum ipc_type {
 	IPC_SHARE_ASK = 304, // session to share: read or change what all gateways know
 	IPC_SHARE_ANSWER,
 	IPC_SHARE_STATE, // share to session: the server is there, or away
+	// auth and ocsp
+	IPC_OCSP_ASK = 296, // auth to ocsp: a request for the responder
+	IPC_OCSP_ANSWER, // what it answered
 	// isolation
 	IPC_RETIRE = 320, // edge to supervisor: it has served its number, start its successor
 	IPC_TYPE_MAX,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Messages between auth and the processes of PAM, Kerberos and OpenID Connect; a part of msg.h.
+// Messages between auth and the processes of PAM, Kerberos, OpenID Connect and OCSP; a part of msg.h.
 #pragma once
 
 #include "msg.h"
@@ -83,4 +83,18 @@ struct ipc_oidc_answer {
 	uint32_t reserved;
 	char username[IPC_USER_LEN]; // IPC_OIDC_ACCEPTED
 	char groups[IPC_GROUPS_LEN]; // comma separated
+};
+
+struct ipc_ocsp_ask {
+	struct ipc_hdr hdr;
+	uint32_t len;
+	uint32_t reserved;
+	uint8_t request[IPC_OCSP_ASK_MAX]; // DER of an OCSPRequest (RFC 6960, 4.1)
+};
+
+struct ipc_ocsp_answer {
+	struct ipc_hdr hdr;
+	uint32_t len; // 0: there is no answer
+	uint32_t reserved;
+	uint8_t response[IPC_OCSP_ANSWER_MAX]; // as it came, so anybody's
 };

@@ -15,6 +15,7 @@
 #define PAM IPC_PAM
 #define KERBEROS IPC_KERBEROS
 #define SHARE IPC_SHARE
+#define OCSP IPC_OCSP
 
 // Descriptors that come with the WELCOME (abi.h, enum abi_fd), and the channel itself.
 #define DATAPLANE_EDGE_FDS 5
@@ -27,7 +28,8 @@
 #define CHILDREN(row, ...) \
 	row(AUTH, __VA_ARGS__), row(EDGE, __VA_ARGS__), row(SESSION, __VA_ARGS__), \
 		row(RADIUS, __VA_ARGS__), row(SCRIPT, __VA_ARGS__), row(PAM, __VA_ARGS__), \
-		row(OIDC, __VA_ARGS__), row(KERBEROS, __VA_ARGS__), row(SHARE, __VA_ARGS__)
+		row(OIDC, __VA_ARGS__), row(KERBEROS, __VA_ARGS__), row(OCSP, __VA_ARGS__), \
+		row(SHARE, __VA_ARGS__)
 #define TO_CHILD(child, type, body, fds) ROW(SUP, child, type, body, fds, fds)
 #define FROM_CHILD(child, type, body) ROW(child, SUP, type, body, 0, 0)
 #define TO_CHILDREN(type, body, fds) CHILDREN(TO_CHILD, type, body, fds)
@@ -121,6 +123,10 @@ static const struct ipc_rule rules[] = {
 	ROW(AUTH, KERBEROS, IPC_KERBEROS_CANCEL, ipc_empty, 0, 0),
 	ROW(KERBEROS, AUTH, IPC_KERBEROS_ANSWER, ipc_kerberos_answer, 0, 0),
 
+	// The only process with a way to an OCSP responder; it does not know what it carries.
+	ROW(AUTH, OCSP, IPC_OCSP_ASK, ipc_ocsp_ask, 0, 0),
+	ROW(OCSP, AUTH, IPC_OCSP_ANSWER, ipc_ocsp_answer, 0, 0),
+
 	// The answer goes straight to the edge; then its socket and record keys leave it.
 	ROW(SESSION, EDGE, IPC_CONNECT_RESULT, ipc_connect_result, 0, 0),
 	ROW(EDGE, SESSION, IPC_STREAM_UP, ipc_stream_up, 1, 1),
@@ -158,6 +164,7 @@ const char *ipc_role_name(enum ipc_role role) {
 		[OIDC] = "oidc",
 		[PAM] = "pam",
 		[SHARE] = "share",
+		[OCSP] = "ocsp",
 	};
 	return (unsigned)role < IPC_ROLE_MAX && names[role] != NULL ? names[role] : "unknown";
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// HTTPS requests by libevent (evdns, evhttp) with OpenSSL; called by jwks.c.
+// HTTPS requests by libevent (evdns, evhttp) with OpenSSL; called by jwks.c and ocsp.c.
 //
 // Names are looked up first and their addresses tried in turn, so that one that does not answer costs
 // its part of the time and no more. evhttp goes on with its connection after it has told us of the
@@ -39,6 +39,8 @@ struct fetch {
 	void *arg;
 	unsigned timeout_ms;
 	struct evhttp_uri *uri;
+	bool tls;
+	struct fetch_post post; // type NULL: a GET; the body is ours
 	char *host; // without brackets
 	struct evdns_getaddrinfo_request *lookup;
 	unsigned nb_addresses, tried;
@@ -72,6 +74,8 @@ static void request_reset(struct fetch *fetch) {
 	if (fetch->uri != NULL)
 		evhttp_uri_free(fetch->uri);
 	fetch->uri = NULL;
+	free((void *)(uintptr_t)fetch->post.body);
+	fetch->post = (struct fetch_post){0};
 	free(fetch->host);
 	fetch->host = NULL;
 	free(fetch->body);
@@ -184,7 +188,10 @@ static void on_answer(struct evhttp_request *req, void *arg) {
 		fail(fetch, text);
 	} else {
 		if (fetch->error[0] == '\0')
-			error_set(fetch, tls_error(evhttp_connection_get_bufferevent(fetch->conn)));
+			error_set(fetch,
+				fetch->tls
+					? tls_error(evhttp_connection_get_bufferevent(fetch->conn))
+					: "no connection");
 		step_next(fetch); // another address, if there is one
 	}
 }
@@ -198,8 +205,7 @@ static void on_error(enum evhttp_request_error error, void *arg) {
 		fail(fetch, "the answer is no HTTP");
 }
 
-static int conn_open(struct fetch *fetch, const char *address) {
-	int port = evhttp_uri_get_port(fetch->uri);
+static struct bufferevent *tls_open(struct fetch *fetch) {
 	SSL *ssl = tls_client_open(fetch->ctx, fetch->host);
 	struct bufferevent *bev = ssl == NULL
 		? NULL
@@ -208,12 +214,28 @@ static int conn_open(struct fetch *fetch, const char *address) {
 
 	if (bev == NULL) {
 		SSL_free(ssl);
-		return -ENOMEM;
+		return NULL;
 	}
 	// Many servers close without a word; lengths tell whether the document is whole.
 	bufferevent_openssl_set_allow_dirty_shutdown(bev, 1);
+	return bev;
+}
+
+static int default_port(const struct fetch *fetch) {
+	return fetch->tls ? 443 : 80;
+}
+
+static int conn_open(struct fetch *fetch, const char *address) {
+	int port = evhttp_uri_get_port(fetch->uri);
+	struct bufferevent *bev = fetch->tls
+		? tls_open(fetch)
+		: bufferevent_socket_new(
+			  fetch->base, -1, BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
+
+	if (bev == NULL)
+		return -ENOMEM;
 	fetch->conn = evhttp_connection_base_bufferevent_new(
-		fetch->base, NULL, bev, address, port > 0 ? (uint16_t)port : 443);
+		fetch->base, NULL, bev, address, (uint16_t)(port > 0 ? port : default_port(fetch)));
 	if (fetch->conn == NULL) {
 		bufferevent_free(bev);
 		return -ENOMEM;
@@ -230,12 +252,15 @@ static void headers_add(struct fetch *fetch, struct evhttp_request *req) {
 	int port = evhttp_uri_get_port(fetch->uri);
 	char text[TEXT_LEN + 8];
 
-	if (port > 0 && port != 443)
+	if (port > 0 && port != default_port(fetch))
 		snprintf(text, sizeof(text), "%s:%d", host, port);
 	else
 		snprintf(text, sizeof(text), "%s", host);
 	evhttp_add_header(headers, "Host", text);
-	evhttp_add_header(headers, "Accept", "application/json");
+	if (fetch->post.type != NULL)
+		evhttp_add_header(headers, "Content-Type", fetch->post.type);
+	else
+		evhttp_add_header(headers, "Accept", "application/json");
 	evhttp_add_header(headers, "Connection", "close");
 }
 
@@ -255,7 +280,11 @@ static int request_send(struct fetch *fetch) {
 	}
 	evhttp_request_set_error_cb(req, on_error);
 	headers_add(fetch, req);
-	err = evhttp_make_request(fetch->conn, req, EVHTTP_REQ_GET, target);
+	if (fetch->post.type != NULL)
+		evbuffer_add(
+			evhttp_request_get_output_buffer(req), fetch->post.body, fetch->post.len);
+	err = evhttp_make_request(fetch->conn, req,
+		fetch->post.type != NULL ? EVHTTP_REQ_POST : EVHTTP_REQ_GET, target);
 	free(target);
 	return err != 0 ? -EIO : 0; // the request is the connection's, even then
 }
@@ -332,7 +361,7 @@ static void on_next(evutil_socket_t fd, short what, void *arg) {
 		address_try(fetch);
 }
 
-static int url_read(struct fetch *fetch, const char *url) {
+static int url_read(struct fetch *fetch, const char *url, bool plain) {
 	const char *scheme, *host;
 	size_t len;
 
@@ -342,21 +371,38 @@ static int url_read(struct fetch *fetch, const char *url) {
 	scheme = evhttp_uri_get_scheme(fetch->uri);
 	host = evhttp_uri_get_host(fetch->uri);
 	len = host != NULL ? strlen(host) : 0;
-	if (scheme == NULL || strcasecmp(scheme, "https") != 0 || len == 0 || len >= TEXT_LEN ||
+	fetch->tls = scheme != NULL && strcasecmp(scheme, "https") == 0;
+	if (scheme == NULL || len == 0 || len >= TEXT_LEN ||
+		(!fetch->tls && (!plain || strcasecmp(scheme, "http") != 0)) ||
 		evhttp_uri_get_userinfo(fetch->uri) != NULL)
 		return -EINVAL;
 	fetch->host = host[0] == '[' ? strndup(host + 1, len - 2) : strdup(host);
 	return fetch->host != NULL ? 0 : -ENOMEM;
 }
 
-int fetch_get(
-	struct fetch *fetch, const char *url, unsigned timeout_ms, fetch_done done, void *arg) {
+static int post_copy(struct fetch *fetch, const struct fetch_post *post) {
+	void *body;
+
+	if (post == NULL)
+		return 0;
+	body = malloc(post->len + 1);
+	if (body == NULL)
+		return -ENOMEM;
+	memcpy(body, post->body, post->len);
+	fetch->post = (struct fetch_post){.type = post->type, .body = body, .len = post->len};
+	return 0;
+}
+
+static int begin(struct fetch *fetch, const char *url, const struct fetch_post *post,
+	unsigned timeout_ms, fetch_done done, void *arg) {
 	const struct timeval wait = ms_of(timeout_ms);
 	int err;
 
 	if (fetch->done != NULL)
 		return -EBUSY;
-	err = url_read(fetch, url);
+	err = url_read(fetch, url, post != NULL);
+	if (err == 0)
+		err = post_copy(fetch, post);
 	if (err != 0) {
 		request_reset(fetch);
 		return err;
@@ -365,11 +411,21 @@ int fetch_get(
 	fetch->arg = arg;
 	fetch->timeout_ms = timeout_ms;
 	event_add(fetch->timer, &wait);
-	if (fetch->ctx == NULL)
+	if (fetch->tls && fetch->ctx == NULL)
 		fail(fetch, "no certificate authority is configured");
 	else
 		step_next(fetch);
 	return 0;
+}
+
+int fetch_get(
+	struct fetch *fetch, const char *url, unsigned timeout_ms, fetch_done done, void *arg) {
+	return begin(fetch, url, NULL, timeout_ms, done, arg);
+}
+
+int fetch_post(struct fetch *fetch, const char *url, const struct fetch_post *post,
+	unsigned timeout_ms, fetch_done done, void *arg) {
+	return begin(fetch, url, post, timeout_ms, done, arg);
 }
 
 void fetch_cancel(struct fetch *fetch) {

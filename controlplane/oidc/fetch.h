@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
-// Gets a small document by HTTPS, without ever waiting: names, TLS and HTTP by libevent and OpenSSL on
-// the process's event loop.
+// Gets a small document by HTTPS, or sends one and gets another, without ever waiting: names, TLS and
+// HTTP by libevent and OpenSSL on the process's event loop.
 #pragma once
 
 #include <stdbool.h>
@@ -32,4 +32,13 @@ int fetch_authorities_set(struct fetch *fetch, const char *pem, size_t len);
 // fetch_cancel(). No redirection is followed, no proxy asked. -EINVAL: no https URL; -EBUSY.
 int fetch_get(
 	struct fetch *fetch, const char *url, unsigned timeout_ms, fetch_done done, void *arg);
+// The same with a document to send (copied); `url` may be one of http: then what comes back is
+// anybody's.
+struct fetch_post {
+	const char *type; // Content-Type; a literal
+	const void *body;
+	size_t len;
+};
+int fetch_post(struct fetch *fetch, const char *url, const struct fetch_post *post,
+	unsigned timeout_ms, fetch_done done, void *arg);
 void fetch_cancel(struct fetch *fetch);

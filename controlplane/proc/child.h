@@ -78,3 +78,4 @@ extern const struct child_role oidc_role;
 extern const struct child_role pam_role;
 extern const struct child_role kerberos_role;
 extern const struct child_role share_role;
+extern const struct child_role ocsp_role;

@@ -87,12 +87,17 @@ static int enter_root(bool own_mounts, int root_dir) {
 	return 0; // Landlock and seccomp still stand
 }
 
+// A new one for each request to a server.
+static bool makes_sockets(enum ipc_role role) {
+	return role == IPC_OIDC || role == IPC_OCSP;
+}
+
 static int isolate(enum ipc_role role, int root_dir) {
 	bool own_mounts = leave_namespace(CLONE_NEWNS, "mount-namespace");
 	leave_namespace(CLONE_NEWIPC, "ipc-namespace");
 	leave_namespace(CLONE_NEWUTS, "uts-namespace");
 	// Sockets keep the namespace that they were made in: what was inherited still works.
-	if (role != IPC_OIDC) // it makes a new one for each request to the provider
+	if (!makes_sockets(role))
 		leave_namespace(CLONE_NEWNET, "network-namespace");
 	return enter_root(own_mounts, root_dir);
 }
@@ -254,7 +259,7 @@ static int enter_landlock(enum ipc_role role, int root_dir) {
 		.handled_access_fs = fs_rights((int)abi),
 		// bind and connect of TCP
 		.handled_access_net = abi < 4 ? 0
-			: role == IPC_OIDC    ? 1
+			: makes_sockets(role) ? 1
 					      : 3,
 		.scoped = abi >= 6 ? 3 : 0, // abstract UNIX sockets, signals
 	};

@@ -188,7 +188,7 @@ static int add_threads(scmp_filter_ctx ctx) {
 	return status;
 }
 
-// Sockets to the provider and to name servers, of TCP and UDP; none can listen.
+// Sockets to a server and to name servers, of TCP and UDP; none can listen.
 static int add_client(scmp_filter_ctx ctx) {
 	static const int families[] = {AF_INET, AF_INET6}, types[] = {SOCK_STREAM, SOCK_DGRAM};
 	const scmp_datum_t flags = SOCK_CLOEXEC | SOCK_NONBLOCK;
@@ -210,6 +210,7 @@ static int add_role(scmp_filter_ctx ctx, enum ipc_role role) {
 	case IPC_RADIUS:
 		return 0; // its UDP sockets are there, bound: sendto and recvfrom are common
 	case IPC_OIDC:
+	case IPC_OCSP:
 		return add_client(ctx);
 	case IPC_KERBEROS:
 		return 0; // its keys are in memory

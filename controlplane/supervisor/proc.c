@@ -248,6 +248,7 @@ static const enum ipc_role singles[] = {
 	IPC_KERBEROS,
 	IPC_OIDC,
 	IPC_SHARE,
+	IPC_OCSP,
 };
 #define SINGLES (sizeof(singles) / sizeof(singles[0]))
 
@@ -263,6 +264,8 @@ static bool is_wanted(const struct supervisor *sup, enum ipc_role role) {
 		return cfg_uses_factor(cfg, CFG_FACTOR_PAM);
 	if (role == IPC_SHARE)
 		return cfg->share.node[0] != '\0';
+	if (role == IPC_OCSP)
+		return cfg->auth.client_cert.ocsp_url[0] != '\0';
 	return role != IPC_SCRIPT || cfg_has_scripts(cfg);
 }
 

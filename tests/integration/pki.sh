@@ -93,6 +93,19 @@ crl() {
 	mv "$dir/$ca.crl.new" "$dir/$ca.crl"
 }
 
+# responder PORT SIGNER [OPTIONS of openssl ocsp]: one in namespace lan, of the CA named ca; SIGNER.crt
+# and .key sign its answers. What it knows is what was revoked before its start.
+responder() {
+	local port=$1 signer=$2
+	shift 2
+	[ -z "${responder_pid-}" ] || kill "$responder_pid" 2>/dev/null || true
+	[ -z "${responder_pid-}" ] || wait "$responder_pid" 2>/dev/null || true
+	in_ns lan openssl ocsp -index "$dir/ca-ca/index" -port "$port" -CA "$dir/ca.crt" \
+		-rsigner "$dir/$signer.crt" -rkey "$dir/$signer.key" "$@" >"$dir/log/responder" 2>&1 &
+	responder_pid=$!
+	wait_until 10 ns lan sh -c "ss -ltn | grep -q :$port"
+}
+
 revoke() { # revoke CA NAME
 	pki_ca "$1" -revoke "$dir/$2.crt"
 }

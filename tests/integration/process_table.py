@@ -82,7 +82,7 @@ ROLES = {
     "auth": (SANDBOXED, {
         "supervisor": bare(RELOAD), "edge": bare(BANS), "session": bare(STREAM_UP),
         "radius": bare(ACCT), "pam": bare(ACCT), "kerberos": bare(ACCT),
-        "oidc": bare(ACCT)}),
+        "oidc": bare(ACCT), "ocsp": bare(ACCT)}),
     "edge": (SANDBOXED, {
         "supervisor": file_open(IPC_FILE_KEY), "auth": bare(SESSION_CREATED),
         "session": bare(SESSION_NEW)}),
@@ -98,6 +98,7 @@ ROLES = {
     "pam": (OTHERS, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
     "kerberos": (KERBEROS, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
     "oidc": (OIDC, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
+    "ocsp": (OIDC, {"supervisor": file_open(IPC_FILE_KEY), "auth": bare(LOGIN)}),
 }
 
 # ---- which process is at the other end

@@ -23,6 +23,7 @@ configure '."penstock:penstock" |= (
 	| .scripts = {"connect": "\($dir)/script"}
 	| .authentication.pam = {"service": "penstock"}
 	| .authentication.kerberos = {"keytab-file": "\($dir)/keytab"}
+	| .authentication."client-certificate" = {"ocsp": {"url": "http://198.51.100.2/"}}
 	| .oidc = {"issuer": "https://idp.example.net", "audience": ["penstock"]}
 	| .authentication.method = [{"name": "password", "factor": ["password-file"]},
 		{"name": "pam", "factor": ["pam"]}, {"name": "ticket", "factor": ["kerberos"]},

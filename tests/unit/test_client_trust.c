@@ -13,104 +13,13 @@
 #include <cmocka.h>
 
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
 #include "controlplane/auth/client_trust.h"
-
-#define DAY (24L * 3600)
-#define UID "0.9.2342.19200300.100.1.1"
-#define CLIENT "extendedKeyUsage=clientAuth"
-#define CA "basicConstraints=critical,CA:TRUE"
-#define CA_KEY "keyUsage=critical,keyCertSign,cRLSign"
-
-struct identity {
-	X509 *cert;
-	EVP_PKEY *key;
-};
-
-// What a certificate has; all zero is one of a client for ten days.
-struct recipe {
-	const char *extensions[4]; // NULL: those of a client
-	long begins, ends; // s from now; both 0: the usual
-	const EVP_MD *md; // NULL: SHA-256
-	unsigned rsa_bits; // 0: P-256
-};
+#include "identity.h"
 
 static struct identity root, sub, other, client;
 static struct client_trust *trust;
-static long next_serial;
-
-// ---- certificates
-
-static void name_add(X509_NAME *name, const char *field, const char *value) {
-	assert_int_equal(X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
-				 (const unsigned char *)value, -1, -1, 0),
-		1);
-}
-
-static void extension_add(X509 *cert, X509 *issuer, const char *text) {
-	char *copy = strdup(text), *value = strchr(copy, '=');
-	X509_EXTENSION *extension;
-	X509V3_CTX ctx;
-
-	*value++ = '\0';
-	X509V3_set_ctx(&ctx, issuer, cert, NULL, NULL, 0);
-	extension = X509V3_EXT_conf(NULL, &ctx, copy, value);
-	assert_non_null(extension);
-	assert_int_equal(X509_add_ext(cert, extension, -1), 1);
-	X509_EXTENSION_free(extension);
-	free(copy);
-}
-
-static void extensions_add(X509 *cert, X509 *issuer, const struct recipe *recipe) {
-	if (recipe->extensions[0] == NULL)
-		extension_add(cert, issuer, CLIENT);
-	for (size_t i = 0; i < 4 && recipe->extensions[i] != NULL; i++) {
-		if (recipe->extensions[i][0] != '\0')
-			extension_add(cert, issuer, recipe->extensions[i]);
-	}
-}
-
-// `issuer` NULL: its own. The subject stays to be filled, then sign().
-static struct identity begin(const struct identity *issuer, const struct recipe *recipe) {
-	struct identity made = {.cert = X509_new(),
-		.key = recipe->rsa_bits ? EVP_RSA_gen(recipe->rsa_bits) : EVP_EC_gen("P-256")};
-	long ends = recipe->begins || recipe->ends ? recipe->ends : 10 * DAY;
-
-	assert_non_null(made.key);
-	X509_set_version(made.cert, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(made.cert), ++next_serial);
-	X509_gmtime_adj(X509_getm_notBefore(made.cert), recipe->begins ? recipe->begins : -60);
-	X509_gmtime_adj(X509_getm_notAfter(made.cert), ends);
-	X509_set_pubkey(made.cert, made.key);
-	extensions_add(made.cert, issuer ? issuer->cert : made.cert, recipe);
-	return made;
-}
-
-static void sign(
-	struct identity *made, const struct identity *issuer, const struct recipe *recipe) {
-	const struct identity *by = issuer ? issuer : made;
-
-	X509_set_issuer_name(made->cert, X509_get_subject_name(by->cert));
-	assert_true(X509_sign(made->cert, by->key, recipe->md ? recipe->md : EVP_sha256()) > 0);
-}
-
-static struct identity make(
-	const struct identity *issuer, const char *user, const struct recipe *recipe) {
-	struct identity made = begin(issuer, recipe);
-
-	name_add(X509_get_subject_name(made.cert), "CN", user);
-	name_add(X509_get_subject_name(made.cert), UID, user);
-	sign(&made, issuer, recipe);
-	return made;
-}
-
-static void drop(struct identity *identity) {
-	X509_free(identity->cert);
-	EVP_PKEY_free(identity->key);
-	*identity = (struct identity){0};
-}
 
 // ---- files and messages
 
@@ -129,34 +38,9 @@ static void pem_cas(const char *(*put)(BIO *bio), X509 *a, X509 *b, int expected
 	BIO_free(bio);
 }
 
-// What auth gets from an edge: the chain behind their lengths.
-static size_t chain_put(uint8_t *out, X509 *const *certs, size_t n) {
-	uint8_t *at = out;
-
-	for (size_t i = 0; i < n; i++) {
-		int len = i2d_X509(certs[i], NULL);
-
-		*at++ = (uint8_t)(len >> 16);
-		*at++ = (uint8_t)(len >> 8);
-		*at++ = (uint8_t)len;
-		i2d_X509(certs[i], &at);
-	}
-	return (size_t)(at - out);
-}
-
-static struct client_chain chain_of(X509 *leaf, X509 *issuer) {
-	X509 *certs[] = {leaf, issuer};
-	struct client_chain chain;
-	uint8_t data[8192];
-	size_t len = chain_put(data, certs, issuer != NULL ? 2 : 1);
-
-	assert_int_equal(client_chain_read(&chain, data, len), 0);
-	return chain;
-}
-
 static const char *check(X509 *leaf, X509 *issuer) {
-	struct client_chain chain = chain_of(leaf, issuer);
-	const char *why = client_trust_check(trust, &chain);
+	struct client_chain chain = identity_chain(leaf, issuer);
+	const char *why = client_trust_check(trust, &chain, NULL);
 
 	client_chain_free(&chain);
 	return why;
@@ -173,10 +57,10 @@ static void is_refused(X509 *leaf, X509 *issuer, const char *reason) {
 // A client of `issuer` made by the recipe is refused.
 static void is_bad(
 	const struct identity *issuer, X509 *sent, struct recipe recipe, const char *why) {
-	struct identity made = make(issuer, "ann", &recipe);
+	struct identity made = identity_make(issuer, "ann", &recipe);
 
 	is_refused(made.cert, sent, why);
-	drop(&made);
+	identity_drop(&made);
 }
 
 struct list {
@@ -240,43 +124,43 @@ static int teardown(void **state) {
 static int group_setup(void **state) {
 	const struct recipe ca = {.extensions = {CA, CA_KEY}};
 
-	root = make(NULL, "root", &ca);
-	sub = make(&root, "sub", &ca);
-	other = make(NULL, "root", &ca); // the same name, another key
-	client = make(&sub, "ann", &(struct recipe){0});
+	root = identity_make(NULL, "root", &ca);
+	sub = identity_make(&root, "sub", &ca);
+	other = identity_make(NULL, "root", &ca); // the same name, another key
+	client = identity_make(&sub, "ann", &(struct recipe){0});
 	return 0;
 }
 
 static int group_teardown(void **state) {
-	drop(&root);
-	drop(&sub);
-	drop(&other);
-	drop(&client);
+	identity_drop(&root);
+	identity_drop(&sub);
+	identity_drop(&other);
+	identity_drop(&client);
 	return 0;
 }
 
 // ---- tests
 
 static void test_good(void **state) {
-	struct identity direct = make(&root, "bob", &(struct recipe){0});
+	struct identity direct = identity_make(&root, "bob", &(struct recipe){0});
 
 	assert_null(check(client.cert, sub.cert));
 	assert_null(check(direct.cert, NULL));
 	assert_null(check(direct.cert, sub.cert)); // more than is needed
 	is_refused(client.cert, NULL, "unable to get local issuer");
 	is_refused(client.cert, root.cert, "unable to get local issuer");
-	drop(&direct);
+	identity_drop(&direct);
 	// The subordinate CA alone is trusted: what comes from the root is not.
-	direct = make(&root, "bob", &(struct recipe){0});
+	direct = identity_make(&root, "bob", &(struct recipe){0});
 	pem_cas(NULL, sub.cert, NULL, 0);
 	assert_null(check(client.cert, NULL));
 	is_refused(direct.cert, NULL, "issuer");
-	drop(&direct);
+	identity_drop(&direct);
 }
 
 static void test_bad(void **state) {
 	const struct recipe no_ca = {.extensions = {CLIENT, "keyUsage=keyCertSign"}};
-	struct identity user = make(&root, "eve", &no_ca);
+	struct identity user = identity_make(&root, "eve", &no_ca);
 
 	is_bad(&other, NULL, (struct recipe){0}, "signature");
 	is_bad(&root, NULL, (struct recipe){.begins = -9 * DAY, .ends = -60}, "expired");
@@ -294,43 +178,44 @@ static void test_bad(void **state) {
 	is_bad(&root, NULL, (struct recipe){.md = EVP_sha1()}, "too weak");
 	// A user may sign what he likes, he is no CA.
 	is_bad(&user, user.cert, (struct recipe){0}, "CA");
-	drop(&user);
+	identity_drop(&user);
 }
 
 static void test_ca_rules(void **state) {
 	const struct recipe none = {.extensions = {CA ",pathlen:0", CA_KEY}};
 	const struct recipe plain = {.extensions = {"keyUsage=critical,keyCertSign"}};
-	struct identity last = make(&root, "last", &none), beyond = make(&last, "beyond", &none);
-	struct identity user = make(&beyond, "ann", &(struct recipe){0});
+	struct identity last = identity_make(&root, "last", &none),
+			beyond = identity_make(&last, "beyond", &none);
+	struct identity user = identity_make(&beyond, "ann", &(struct recipe){0});
 	X509 *certs[] = {user.cert, beyond.cert, last.cert};
 	struct client_chain chain;
 	uint8_t data[8192];
 	const char *why;
 
-	assert_int_equal(client_chain_read(&chain, data, chain_put(data, certs, 3)), 0);
-	why = client_trust_check(trust, &chain);
+	assert_int_equal(client_chain_read(&chain, data, identity_chain_put(data, certs, 3)), 0);
+	why = client_trust_check(trust, &chain, NULL);
 	assert_non_null(why);
 	assert_non_null(strstr(why, "path length"));
 	client_chain_free(&chain);
-	drop(&user);
-	drop(&beyond);
-	drop(&last);
+	identity_drop(&user);
+	identity_drop(&beyond);
+	identity_drop(&last);
 	// The library takes the right to sign certificates for a CA; here it has to say that it is one.
-	last = make(&root, "plain", &plain);
-	user = make(&last, "ann", &(struct recipe){0});
+	last = identity_make(&root, "plain", &plain);
+	user = identity_make(&last, "ann", &(struct recipe){0});
 	assert_non_null(check(user.cert, last.cert));
-	drop(&user);
-	drop(&last);
+	identity_drop(&user);
+	identity_drop(&last);
 }
 
 // What stands in the file of CAs is no user by that.
 static void test_ca_as_client(void **state) {
 	const struct recipe both = {.extensions = {CA, CLIENT}};
-	struct identity ca = make(NULL, "ann", &both);
+	struct identity ca = identity_make(NULL, "ann", &both);
 
 	pem_cas(NULL, ca.cert, NULL, 0);
 	is_refused(ca.cert, NULL, "CA's own");
-	drop(&ca);
+	identity_drop(&ca);
 }
 
 static const char *broken_put(BIO *bio) {
@@ -424,7 +309,7 @@ static void test_chain_read(void **state) {
 	X509 *certs[] = {client.cert, sub.cert, root.cert};
 	struct client_chain chain;
 	uint8_t data[32768];
-	size_t len = chain_put(data, certs, 3);
+	size_t len = identity_chain_put(data, certs, 3);
 
 	assert_int_equal(client_chain_read(&chain, data, len), 0);
 	client_chain_free(&chain);
@@ -440,7 +325,7 @@ static void test_chain_read(void **state) {
 	data[2]++;
 	assert_int_equal(client_chain_read(&chain, data, len), -EINVAL);
 	for (len = 0; len < 20 * 600;)
-		len += chain_put(data + len, certs, 1);
+		len += identity_chain_put(data + len, certs, 1);
 	assert_int_equal(client_chain_read(&chain, data, len), -EINVAL); // too many
 }
 
@@ -454,7 +339,7 @@ struct field {
 };
 
 static const char *user_of(const struct identity *made, const char *field, char *user) {
-	struct client_chain chain = chain_of(made->cert, NULL);
+	struct client_chain chain = identity_chain(made->cert, NULL);
 	const char *why = client_cert_user(&chain, field, user);
 
 	client_chain_free(&chain);
@@ -462,7 +347,7 @@ static const char *user_of(const struct identity *made, const char *field, char 
 }
 
 static struct identity with_subject(const struct field *fields, size_t n) {
-	struct identity made = begin(&root, &(struct recipe){0});
+	struct identity made = identity_begin(&root, &(struct recipe){0});
 
 	for (size_t i = 0; i < n; i++)
 		assert_int_equal(
@@ -470,7 +355,7 @@ static struct identity with_subject(const struct field *fields, size_t n) {
 				fields[i].type, (const unsigned char *)fields[i].value,
 				fields[i].len, -1, 0),
 			1);
-	sign(&made, &root, &(struct recipe){0});
+	identity_sign(&made, &root, &(struct recipe){0});
 	return made;
 }
 
@@ -486,7 +371,7 @@ static void user_is(const struct field *fields, size_t n, const char *field, con
 		assert_non_null(why);
 		assert_string_equal(user, "");
 	}
-	drop(&made);
+	identity_drop(&made);
 }
 
 static void test_subject(void **state) {
@@ -524,7 +409,7 @@ static void test_alternative_names(void **state) {
 					"subjectAltName=email:ann@x.org,DNS:a.x.org,DNS:b.x.org,"
 					"otherName:1.3.6.1.4.1.311.20.2.3;UTF8:ann@corp,"
 					"otherName:1.2.3;UTF8:eve"}};
-	struct identity made = make(&root, "cn", &recipe);
+	struct identity made = identity_make(&root, "cn", &recipe);
 	char user[IPC_USER_LEN];
 
 	assert_null(user_of(&made, "SAN(rfc822name)", user));
@@ -533,13 +418,13 @@ static void test_alternative_names(void **state) {
 	assert_string_equal(user, "ann@corp");
 	assert_non_null(user_of(&made, "SAN(dnsname)", user)); // two
 	assert_non_null(user_of(&made, "SAN(other)", user));
-	drop(&made);
+	identity_drop(&made);
 	// Not a string of the kind that it has to be.
 	recipe.extensions[1] = "subjectAltName=otherName:1.3.6.1.4.1.311.20.2.3;IA5:ann@corp";
-	made = make(&root, "cn", &recipe);
+	made = identity_make(&root, "cn", &recipe);
 	assert_non_null(user_of(&made, "SAN(upn)", user));
 	assert_non_null(user_of(&made, "SAN(rfc822name)", user));
-	drop(&made);
+	identity_drop(&made);
 }
 
 static void test_groups(void **state) {
@@ -547,7 +432,7 @@ static void test_groups(void **state) {
 		{"OU", "staff", -1, MBSTRING_UTF8}, {"OU", "root,admins", -1, MBSTRING_UTF8},
 		{"OU", "a\nb", 3, V_ASN1_UTF8STRING}, {"OU", "vpn", -1, MBSTRING_UTF8}};
 	struct identity made = with_subject(fields, 5);
-	struct client_chain chain = chain_of(made.cert, NULL);
+	struct client_chain chain = identity_chain(made.cert, NULL);
 	char groups[IPC_GROUPS_LEN], serial[32], subject[40];
 
 	client_cert_groups(&chain, "2.5.4.11", groups);
@@ -559,7 +444,7 @@ static void test_groups(void **state) {
 	client_cert_describe(&chain, serial, sizeof(serial), subject, sizeof(subject));
 	assert_true(strlen(serial) > 0 && strlen(subject) < sizeof(subject));
 	client_chain_free(&chain);
-	drop(&made);
+	identity_drop(&made);
 }
 
 int main(void) {

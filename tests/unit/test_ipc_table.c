@@ -21,6 +21,7 @@
 #define P IPC_PAM
 #define K IPC_KERBEROS
 #define H IPC_SHARE
+#define C IPC_OCSP
 
 struct expected {
 	enum ipc_role from, to;
@@ -165,6 +166,15 @@ static const struct expected expected[] = {
 	{N, H, IPC_SHARE_ASK, sizeof(struct ipc_share_ask), 0, 0},
 	{H, N, IPC_SHARE_ANSWER, sizeof(struct ipc_share_answer), 0, 0},
 	{H, N, IPC_SHARE_STATE, sizeof(struct ipc_share_state), 0, 0},
+	{S, C, IPC_CONFIG, sizeof(struct ipc_config), 1, 1},
+	{S, C, IPC_PEER, sizeof(struct ipc_peer), 1, 1},
+	{S, C, IPC_START, 16, 0, 0},
+	{S, C, IPC_STOP, 16, 0, 0},
+	{C, S, IPC_READY, 16, 0, 0},
+	{C, S, IPC_RELOADED, sizeof(struct ipc_status), 0, 0},
+	{C, S, IPC_OFFENDER, sizeof(struct ipc_offender), 0, 0},
+	{A, C, IPC_OCSP_ASK, sizeof(struct ipc_ocsp_ask), 0, 0},
+	{C, A, IPC_OCSP_ANSWER, sizeof(struct ipc_ocsp_answer), 0, 0},
 	{A, O, IPC_OIDC_ASK, sizeof(struct ipc_oidc_ask), 0, 0},
 	{O, A, IPC_OIDC_ANSWER, sizeof(struct ipc_oidc_answer), 0, 0},
 };
@@ -219,6 +229,9 @@ static void test_principles(void **state) {
 		assert_null(ipc_rule_find(R, E, type));
 		assert_null(ipc_rule_find(E, O, type)); // nor of OpenID Connect
 		assert_null(ipc_rule_find(O, E, type));
+		assert_null(ipc_rule_find(E, C, type)); // nor of OCSP
+		assert_null(ipc_rule_find(C, E, type));
+		assert_null(ipc_rule_find(C, N, type));
 		assert_null(ipc_rule_find(O, N, type)); // which makes no session by itself
 	}
 }

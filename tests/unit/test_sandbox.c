@@ -469,26 +469,34 @@ static void test_edge_accepts(void **state) {
 		expect_killed(IPC_AUTH, "accept", do_accept);
 }
 
-// To the provider, wherever it is; and nothing else that the others may not.
-static void test_oidc_connects(void **state) {
-	expect_done(IPC_OIDC, "connect", do_connect);
-	expect_done(IPC_OIDC, "run an event loop", do_loop);
+// To a server, wherever it is; and nothing else that the others may not.
+static void connects(enum ipc_role role) {
+	expect_done(role, "connect", do_connect);
+	expect_done(role, "run an event loop", do_loop);
 	for (size_t i = 0; i < sizeof(forbidden) / sizeof(forbidden[0]); i++) {
 		if (forbidden[i].try == try_socket || (SANITIZED && forbidden[i].sanitizer_opens))
 			continue;
 		if (forbidden[i].answers)
-			expect_answer(IPC_OIDC, forbidden[i].name, forbidden[i].try);
+			expect_answer(role, forbidden[i].name, forbidden[i].try);
 		else
-			expect_killed(IPC_OIDC, forbidden[i].name, forbidden[i].try);
+			expect_killed(role, forbidden[i].name, forbidden[i].try);
 	}
 	if (SANITIZED)
 		return;
-	expect_killed(IPC_OIDC, "listen", try_listen);
-	expect_killed(IPC_OIDC, "bind", try_bind);
-	expect_killed(IPC_OIDC, "make a raw socket", try_raw);
-	expect_killed(IPC_OIDC, "make a netlink socket", try_netlink);
-	expect_killed(IPC_OIDC, "start a thread", do_thread);
-	expect_killed(IPC_OIDC, "accept", do_accept);
+	expect_killed(role, "listen", try_listen);
+	expect_killed(role, "bind", try_bind);
+	expect_killed(role, "make a raw socket", try_raw);
+	expect_killed(role, "make a netlink socket", try_netlink);
+	expect_killed(role, "start a thread", do_thread);
+	expect_killed(role, "accept", do_accept);
+}
+
+static void test_oidc_connects(void **state) {
+	connects(IPC_OIDC);
+}
+
+static void test_ocsp_connects(void **state) {
+	connects(IPC_OCSP);
 }
 
 static void test_session_stores(void **state) {
@@ -587,6 +595,7 @@ int main(void) {
 		cmocka_unit_test(test_gateways_leave_each_other_threads),
 		cmocka_unit_test(test_edge_accepts),
 		cmocka_unit_test(test_oidc_connects),
+		cmocka_unit_test(test_ocsp_connects),
 		cmocka_unit_test(test_session_stores),
 	};
 	if (geteuid() != 0) {
