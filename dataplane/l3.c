@@ -32,6 +32,16 @@ const struct dp_l3_pool *dp_l3_pool_of(bool v6, const uint8_t *addr) {
 	return NULL;
 }
 
+bool dp_l3_meets_pool(bool v6, const uint8_t *net, unsigned len) {
+	for (uint32_t i = 0; i < dp_l3.nb_pools; i++) {
+		const struct dp_l3_pool *pool = &dp_l3.pools[i];
+
+		if (pool->v6 == v6 && in_prefix(net, pool->net, len < pool->len ? len : pool->len))
+			return true;
+	}
+	return false;
+}
+
 bool dp_l3_is_gateway(bool v6, const uint8_t *addr) {
 	const struct dp_l3_pool *pool = dp_l3_pool_of(v6, addr);
 

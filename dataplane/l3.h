@@ -42,6 +42,8 @@ void dp_l3_fini(void);
 
 // The pool that an address (4 or 16 bytes) is in; NULL: none.
 const struct dp_l3_pool *dp_l3_pool_of(bool v6, const uint8_t *addr);
+// Has the network any address in common with a pool?
+bool dp_l3_meets_pool(bool v6, const uint8_t *net, unsigned len);
 // Is it the gateway's own address in a pool?
 bool dp_l3_is_gateway(bool v6, const uint8_t *addr);
 // The source of an ICMP error towards `to`: the gateway address of its pool, else of the port,

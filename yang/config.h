@@ -196,6 +196,7 @@ struct cfg_network {
 #define CFG_SET_TO_PORTS (1u << 27)
 #define CFG_SET_FILTER (1u << 28)
 #define CFG_SET_MOBILE_IDLE (1u << 29)
+#define CFG_SET_IROUTES (1u << 30)
 
 // What is different for the sessions of a virtual host, a group or a user. What is not in `set` is
 // empty or 0 and counts for nothing.
@@ -210,6 +211,8 @@ struct cfg_settings {
 	bool deny_roaming;
 	struct cfg_addr ipv4, ipv6; // of a user alone: its own addresses
 	char *filter; // name; empty: none
+	struct cfg_prefix *iroutes; // networks behind the client
+	size_t nb_iroutes;
 };
 
 // Restrictions by name.

@@ -61,6 +61,30 @@ static void check_filter_name(struct errors *errors, const struct cfg *cfg,
 			path, settings->filter);
 }
 
+// ---- networks behind clients
+
+static bool meets_pool(const struct cfg *cfg, const struct cfg_prefix *net) {
+	for (size_t i = 0; i < cfg->nb_pools; i++) {
+		const struct cfg_pool *pool = &cfg->pools[i];
+		if ((pool->v4.addr.family != 0 && prefix_overlap(net, &pool->v4)) ||
+			(pool->v6.addr.family != 0 && prefix_overlap(net, &pool->v6)))
+			return true;
+	}
+	return false;
+}
+
+static void check_iroutes(struct errors *errors, const struct cfg *cfg,
+	const struct cfg_settings *settings, const char *path) {
+	for (size_t i = 0; i < settings->nb_iroutes; i++) {
+		const struct cfg_prefix *net = &settings->iroutes[i];
+		if (net->len == 0 || meets_pool(cfg, net))
+			errors_add(errors,
+				"%s/iroute[%zu]: not a network behind a client: %s/%u, expected "
+				"one that has nothing in common with a pool, and not everything",
+				path, i + 1, addr_text(&net->addr), net->len);
+	}
+}
+
 // ---- the settings of one level
 
 static void check_one(struct errors *errors, const struct cfg *cfg,
@@ -68,6 +92,7 @@ static void check_one(struct errors *errors, const struct cfg *cfg,
 	const struct cfg_network *net = &settings->network;
 	check_pool_names(errors, cfg, settings, path);
 	check_filter_name(errors, cfg, settings, path);
+	check_iroutes(errors, cfg, settings, path);
 	check_services(errors, &net->reach, path);
 	if (net->tunnel_all_dns && net->nb_dns == 0 && cfg->network.nb_dns == 0)
 		errors_add(errors,

@@ -142,6 +142,7 @@ static const struct {
 	{"restrict-to-routes", CFG_SET_TO_ROUTES},
 	{"restrict-to-ports", CFG_SET_TO_PORTS},
 	{"filter", CFG_SET_FILTER},
+	{"iroute", CFG_SET_IROUTES},
 };
 
 void build_settings(
@@ -159,6 +160,7 @@ void build_settings(
 	build_addr(tree_text(node, "ipv4-address"), &settings->ipv4);
 	build_addr(tree_text(node, "ipv6-address"), &settings->ipv6);
 	settings->filter = build_string(build, node, "filter");
+	build_prefixes(build, node, "iroute", &settings->iroutes, &settings->nb_iroutes);
 }
 
 // ---- free
@@ -179,5 +181,6 @@ void build_settings_free(struct cfg_settings *settings) {
 	build_network_free(&settings->network);
 	free(settings->hostname);
 	free(settings->filter);
+	free(settings->iroutes);
 	build_strings_free(settings->pools, settings->nb_pools);
 }

@@ -258,6 +258,7 @@ void session_connect_go(struct session_mgr *mgr, struct session *session) {
 	status = step ? dplane_command(mgr->dplane, &cmd, added, step) : -ENOMEM;
 	if (status == 0) {
 		session->installed = session->sid.generation;
+		iroutes_set(mgr, session);
 		return;
 	}
 	free(step);

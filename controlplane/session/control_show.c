@@ -178,12 +178,22 @@ static json_t *services(const struct cfg_reach *reach) {
 	return list;
 }
 
+static json_t *networks(const struct abi_prefix *prefix, unsigned nb) {
+	json_t *list = json_array();
+	char text[ADDR_TEXT_LEN];
+	for (unsigned i = 0; i < nb; i++)
+		list = append(list,
+			json_sprintf("%s/%u", addr_text(&prefix[i].addr, text), prefix[i].len));
+	return list;
+}
+
 static void put_reach(json_t **object, const struct session_info *info) {
 	static const char *const modes[] = {"all", "allow", "deny"};
 	put_text(object, "filter", info->filter);
 	put_bool(object, "restricted_to_routes", info->reach.to_routes);
 	put_text(object, "restricted_to_ports_mode", NAME(modes, info->reach.mode));
 	put(object, "restricted_to_ports", services(&info->reach));
+	put(object, "iroutes", networks(info->iroutes, info->nb_iroutes));
 	put_int(object, "filtered_routes", info->stats.filtered_routes);
 	put_int(object, "filtered_ports", info->stats.filtered_ports);
 }

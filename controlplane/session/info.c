@@ -54,6 +54,7 @@ static void info_fill(struct session_mgr *mgr, struct session *session, struct s
 		.reach = settings.network.reach,
 		.filter = settings.filter ? settings.filter : "",
 	};
+	info->nb_iroutes = iroutes_of(session, info->iroutes, ABI_IROUTES_MAX);
 	if (stats && session->installed && stats->generation == session->installed)
 		info->stats = *stats;
 	usage_read(mgr, session);

@@ -134,6 +134,7 @@ static void dump_session(struct session_mgr *mgr, const struct abi_evt *evt) {
 	}
 	session->seen = mgr->dump;
 	filters_adopt(mgr, session, evt->filter);
+	iroutes_adopt(mgr, session, evt->nb_iroutes);
 	session->channels = (uint8_t)(evt->channels & (ABI_CHANNEL_STREAM | ABI_CHANNEL_DTLS));
 	if (evt->channels & ABI_CHANNEL_DTLS)
 		session->dtls_tuple = evt->tuple;
@@ -310,6 +311,7 @@ static void policy_sweep(struct session_mgr *mgr) {
 		session_policy(mgr, session, &cmd.policy);
 		if (dplane_command(mgr->dplane, &cmd, NULL, NULL) != 0)
 			return; // goes on with this one at the next tick
+		iroutes_set(mgr, session);
 		n++;
 	}
 }
@@ -323,4 +325,5 @@ void reconcile_tick(struct session_mgr *mgr) {
 	if (mgr->reconciled)
 		policy_sweep(mgr);
 	filters_tick(mgr);
+	iroutes_tick(mgr);
 }

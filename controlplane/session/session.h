@@ -64,6 +64,9 @@ struct session_info {
 	// As the settings are now.
 	struct cfg_reach reach; // where it may reach
 	const char *filter; // name of the filter that counts, or empty
+	struct abi_prefix
+		iroutes[ABI_IROUTES_MAX]; // networks behind the client that are its own now
+	unsigned nb_iroutes;
 	// From the dataplane's statistics region; all zero when it is not attached or has none.
 	struct abi_session_stats stats;
 	// Of all connections of the session, the present one included, since the login: over

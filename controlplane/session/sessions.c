@@ -250,6 +250,7 @@ static void session_free(struct session_mgr *mgr, struct session *session) {
 	scripts_forget(session);
 	filters_release(session);
 	share_forget(mgr, session);
+	iroutes_release(mgr, session);
 	mgr->table[session->sid.index] = NULL;
 	mgr->nb_state[session->state]--;
 	for (int i = 0; i < STR_MAX; i++)
@@ -308,6 +309,7 @@ void session_uninstall(struct session_mgr *mgr, struct session *session, enum ab
 	session->installed = 0;
 	session->channels = 0;
 	filters_release(session);
+	iroutes_release(mgr, session);
 	// Detached: the next reconciliation finds it and deletes it.
 	dplane_command(mgr->dplane, &cmd, NULL, NULL);
 }
@@ -340,6 +342,7 @@ void session_ended(struct session_mgr *mgr, struct session *session, enum abi_en
 	session->installed = 0;
 	session->channels = 0;
 	filters_release(session);
+	iroutes_release(mgr, session);
 	session->dtls_cipher = 0;
 	session->last_end = (uint8_t)reason;
 	session->disconnected = now;
@@ -702,14 +705,15 @@ struct session_mgr *session_mgr_new(const struct session_mgr_opts *opts) {
 	mgr->guard = guard_new(&(struct guard_hooks){opts->send, opts->arg}, opts->cfg);
 	mgr->accounting = accounting_new(mgr);
 	mgr->filters = filters_new();
+	mgr->iroutes = iroutes_new();
 	mgr->dplane = dplane_new(opts->base, &hooks);
 	mgr->tick_event = event_new(opts->base, -1, EV_PERSIST, on_tick, mgr);
 	mgr->commit_event = event_new(opts->base, -1, 0, on_commit, mgr);
 	if (opts->cfg->share.node && opts->cfg->share.node[0])
 		mgr->share = share_new();
 	if (mgr->table && mgr->free && mgr->by_cookie && mgr->by_app_id && mgr->by_user &&
-		mgr->pools && mgr->guard && mgr->accounting && mgr->filters && mgr->dplane &&
-		mgr->tick_event && mgr->commit_event && removed_init(mgr) == 0) {
+		mgr->pools && mgr->guard && mgr->accounting && mgr->filters && mgr->iroutes &&
+		mgr->dplane && mgr->tick_event && mgr->commit_event && removed_init(mgr) == 0) {
 		event_add(mgr->tick_event, &tick);
 		return mgr;
 	}
@@ -737,6 +741,7 @@ void session_mgr_free(struct session_mgr *mgr) {
 	accounting_free(mgr->accounting);
 	filters_free(mgr->filters);
 	share_free(mgr->share);
+	iroutes_free(mgr->iroutes);
 	store_close(mgr->store);
 	if (mgr->tick_event)
 		event_free(mgr->tick_event);

@@ -4,7 +4,7 @@
 // sessions.c: table, limits, cookies. persist.c: to and from the store. connect.c: CONNECT and
 // channels. addresses.c: inner addresses. reconcile.c: the dataplane's events and dump. usage.c:
 // what sessions have used. accounting.c: what RADIUS servers are told. info.c: session.h's view.
-// filters.c: where they may reach. scripts.c: the operator's scripts. change.c: what RADIUS servers
+// filters.c: where they may reach. iroutes.c: networks behind them. scripts.c: the operator's scripts. change.c: what RADIUS servers
 // want done. role.c: the process around it.
 #pragma once
 
@@ -41,6 +41,8 @@ enum session_string {
 	STR_DEVICE_PLATFORM,
 	STR_MAX,
 };
+
+LIST_HEAD(iroute_list, iroute); // iroutes.c
 
 // A CONNECT that has not been answered yet.
 struct session_connect {
@@ -129,6 +131,9 @@ struct session {
 	bool password_file; // of a user whom the password file let in
 	struct ipc_user_settings *extra; // of the authentication server; NULL: none
 	struct filter *filter; // that the dataplane was told for it; NULL: none
+	struct iroute_list iroutes; // networks behind its client
+	bool iroutes_missing; // it wants one that another has, or that could not be set
+	bool iroutes_told; // the dataplane has some for it
 	char *str[STR_MAX]; // never NULL
 };
 
@@ -182,6 +187,7 @@ struct session_mgr {
 	struct ipc_radius_counts radius_counts; // as the radius process last told
 	struct filters *filters;
 	struct share *share; // NULL: sessions are not shared
+	struct iroutes *iroutes;
 	struct event *commit_event, *tick_event;
 	struct session **table; // [ABI_SESSIONS_MAX] by index
 	uint32_t *free; // stack of free indexes
@@ -386,6 +392,21 @@ void removed_changed(struct session_mgr *mgr);
 // Non-zero: the content is invalid.
 int removed_answer(struct session_mgr *mgr, const struct ipc_users_answer *msg);
 void removed_tick(struct session_mgr *mgr);
+
+// --- iroutes.c ---
+
+struct iroutes *iroutes_new(void);
+void iroutes_free(struct iroutes *iroutes);
+// Takes what the session's settings say and nobody else has, and tells the dataplane, which has the
+// session. No-op when there is nothing to tell.
+void iroutes_set(struct session_mgr *mgr, struct session *session);
+// Answer to the dump: the dataplane has `nb` for the session, so they were its own before.
+void iroutes_adopt(struct session_mgr *mgr, struct session *session, uint32_t nb);
+// It is not in the dataplane any more.
+void iroutes_release(struct session_mgr *mgr, struct session *session);
+void iroutes_tick(struct session_mgr *mgr); // what was given back is taken by others
+// Those that it has, at most `max`. Returns how many.
+unsigned iroutes_of(const struct session *session, struct abi_prefix *out, unsigned max);
 
 // --- connect.c: messages. Non-zero: the content is invalid, the sender is ended. ---
 

@@ -116,6 +116,10 @@ static void put_filter(struct settings *to, const struct cfg *cfg, const char *n
 static void put(struct settings *to, const struct cfg *cfg, const struct cfg_settings *from) {
 	uint32_t set = from->set;
 
+	if (set & CFG_SET_IROUTES) {
+		to->iroutes = from->iroutes;
+		to->nb_iroutes = from->nb_iroutes;
+	}
 	if (set & CFG_SET_FILTER)
 		put_filter(to, cfg, from->filter);
 	put_reach(&to->network.reach, set, &from->network.reach);

@@ -30,6 +30,8 @@ struct settings {
 	struct abi_addr inner4, inner6; // the user's own; all zero: of a pool
 	struct abi_addr netmask4; // that the client is told; all zero: the pool's
 	uint32_t interim_interval; // of accounting, seconds; 0: none
+	const struct cfg_prefix *iroutes; // networks behind the client
+	size_t nb_iroutes;
 	const char *filter; // name of the one that counts, or was asked for; NULL: none
 	bool filter_unknown; // no such filter: the session reaches nothing
 	// What `extra` says, as `network` has it.

@@ -19,6 +19,8 @@ enum abi_cmd_type {
 	ABI_CMD_SETTINGS = 7, // what all sessions share
 	ABI_CMD_FILTER_ADD = 8, // part of a filter; in force with its last one
 	ABI_CMD_FILTER_DEL = 9, // -ENOENT, -EBUSY: sessions refer to it
+	ABI_CMD_IROUTES_SET =
+		10, // networks behind the client; -EADDRINUSE: another's, the rest is set
 };
 
 #define ABI_POLICY_NO_DTLS (1u << 0)
@@ -123,6 +125,22 @@ struct abi_cmd_dtls_set {
 	struct abi_keys tx;
 };
 
+#define ABI_IROUTES_MAX 16u // of a session
+
+struct abi_prefix {
+	struct abi_addr addr; // v4-mapped; host bits are 0
+	uint8_t len; // in its family, not 0
+	uint8_t reserved[3];
+};
+_Static_assert(sizeof(struct abi_prefix) == 20, "abi_prefix");
+
+// All of the session's, in place of those before. A packet from the LAN or of another client to
+// one of them goes to the session, and its client may send with sources of them.
+struct abi_cmd_iroutes_set {
+	uint32_t nb;
+	struct abi_prefix prefix[ABI_IROUTES_MAX];
+};
+
 struct abi_cmd {
 	uint16_t type; // enum abi_cmd_type
 	uint16_t reserved;
@@ -136,6 +154,7 @@ struct abi_cmd {
 		struct abi_policy policy; // SESSION_UPDATE
 		struct abi_cmd_filter_add filter_add; // no sid
 		struct abi_cmd_filter_del filter_del; // no sid
+		struct abi_cmd_iroutes_set iroutes_set;
 		uint8_t raw[368];
 	};
 };
@@ -189,6 +208,8 @@ struct abi_evt {
 	struct abi_addr inner4; // SESSION
 	struct abi_addr inner6; // SESSION
 	uint64_t filter; // SESSION: of its policy; FILTER
-	uint64_t reserved[4];
+	uint32_t nb_iroutes; // SESSION
+	uint32_t reserved;
+	uint64_t reserved2[3];
 };
 _Static_assert(sizeof(struct abi_evt) == 128, "abi_evt");

@@ -13,6 +13,7 @@
 
 #include "dataplane/ctl/count.h"
 #include "dataplane/ctl/dump.h"
+#include "dataplane/ctl/iroutes.h"
 #include "dataplane/ctl/validate.h"
 #include "dataplane/stream/stream.h"
 #include "dataplane/table/filter.h"
@@ -37,6 +38,7 @@ static int session_del(const struct abi_cmd *cmd) {
 	if (session == NULL)
 		return -ESTALE;
 	dp_stream_detach(session, (enum abi_end)cmd->session_del.reason);
+	ctl_iroutes_clear(cmd->sid);
 	return dp_session_del(cmd->sid, (enum abi_end)cmd->session_del.reason);
 }
 
@@ -167,6 +169,9 @@ static int command(const struct abi_cmd *cmd) {
 	case ABI_CMD_FILTER_ADD:
 		rc = dp_filter_add(&cmd->filter_add);
 		break;
+	case ABI_CMD_IROUTES_SET:
+		rc = ctl_iroutes_set(cmd);
+		break;
 	case ABI_CMD_FILTER_DEL:
 		rc = dp_filter_del(cmd->filter_del.filter);
 		break;
@@ -225,4 +230,5 @@ void ctl_dispatch_fini(void) {
 		free(update);
 	}
 	nb_updates = 0;
+	ctl_iroutes_fini();
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "dataplane/abi/cmd.h"
+#include "dataplane/ctl/iroutes.h"
 #include "dataplane/table/filter.h"
 #include "dataplane/table/session.h"
 
@@ -35,6 +36,7 @@ static void describe(struct dp_session *session, struct abi_evt *evt) {
 
 	*evt = (struct abi_evt){.type = ABI_EVT_SESSION, .sid = session->sid};
 	evt->filter = filter != NULL ? filter->name : 0;
+	evt->nb_iroutes = ctl_iroutes_count(session->sid);
 	if (atomic_load_explicit(&session->stream, memory_order_relaxed) != NULL)
 		evt->channels |= ABI_CHANNEL_STREAM;
 	if (atomic_load_explicit(&session->dtls, memory_order_relaxed) != NULL) {

@@ -7,6 +7,7 @@
 
 #include "dataplane/ctl/attach.h"
 #include "dataplane/ctl/count.h"
+#include "dataplane/ctl/iroutes.h"
 #include "dataplane/stream/stream.h"
 #include "dataplane/table/session.h"
 
@@ -16,6 +17,7 @@ static void session_end(struct dp_session *session, const struct abi_evt *evt) {
 	enum abi_end reason = evt->reason < ABI_END_MAX ? evt->reason : ABI_END_UNSPECIFIED;
 
 	dp_stream_detach(session, reason);
+	ctl_iroutes_clear(evt->sid);
 	dp_session_del(evt->sid, reason);
 	dp_stats->sessions = dp_session_count();
 }

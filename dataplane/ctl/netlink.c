@@ -382,7 +382,9 @@ static int tap_address(const struct dp_port *port, const struct cfg_addr *addr) 
 	return nl_send_sync(asks, msg);
 }
 
-static int tap_route(const struct dp_port *port, const struct cfg_prefix *pool) {
+// type, flags: RTM_NEWROUTE or RTM_DELROUTE, and how. 0 or -NLE_*.
+static int tap_route(
+	const struct dp_port *port, const struct cfg_prefix *pool, int type, int flags) {
 	bool v6 = pool->addr.family == AF_INET6;
 	struct rtmsg rtm = {
 		.rtm_family = pool->addr.family,
@@ -392,7 +394,7 @@ static int tap_route(const struct dp_port *port, const struct cfg_prefix *pool) 
 		.rtm_scope = v6 ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
 		.rtm_type = RTN_UNICAST,
 	};
-	struct nl_msg *msg = nlmsg_alloc_simple(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
+	struct nl_msg *msg = nlmsg_alloc_simple(type, flags);
 	struct cfg_prefix net = *pool;
 
 	for (unsigned i = 0; i < addr_len[v6]; i++) {
@@ -423,7 +425,8 @@ static int tap_pool(const struct dp_port *port, const struct cfg_pool *pool) {
 		if (gateway[i]->family != 0)
 			ret = tap_address(port, gateway[i]);
 		if (ret == 0 && prefix[i]->addr.family != 0)
-			ret = tap_route(port, prefix[i]);
+			ret = tap_route(
+				port, prefix[i], RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE);
 		if (ret != 0) {
 			fprintf(stderr,
 				"penstock-dataplane: cannot set the IPv%c pool %s on %s: %s\n",
@@ -432,6 +435,26 @@ static int tap_pool(const struct dp_port *port, const struct cfg_pool *pool) {
 		}
 	}
 	return 0;
+}
+
+void dp_netlink_iroute(const struct abi_prefix *prefix, bool add) {
+	bool v6 = !dp_addr_is4(&prefix->addr);
+	struct cfg_prefix net = {.addr.family = v6 ? AF_INET6 : AF_INET, .len = prefix->len};
+
+	memcpy(net.addr.bytes, prefix->addr.bytes + (v6 ? 0 : 12), addr_len[v6]);
+	for (unsigned i = 0; i < dp_nb_ports; i++) {
+		int ret;
+
+		if (dp_ports[i].mode != CFG_PORT_TAP)
+			continue;
+		ret = add ? tap_route(&dp_ports[i], &net, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL)
+			  : tap_route(&dp_ports[i], &net, RTM_DELROUTE, 0);
+		if (ret != 0 && add)
+			fprintf(stderr,
+				"penstock-dataplane: no route to a network behind a client on %s: "
+				"%s\n",
+				dp_ports[i].kernel_if, nl_geterror(ret));
+	}
 }
 
 // A port without neighbours is the way to everything that no other port has a route for.

@@ -131,6 +131,28 @@ static bool filter_add_ok(const struct abi_cmd_filter_add *add) {
 	return zero(add->reserved, sizeof(add->reserved));
 }
 
+static bool has_host_bits(const struct abi_prefix *prefix) {
+	unsigned bits = prefix->len + (abi_addr_is4(&prefix->addr) ? 96u : 0);
+
+	for (unsigned i = bits; i < 128; i++)
+		if (prefix->addr.bytes[i / 8] >> (7 - i % 8) & 1)
+			return true;
+	return false;
+}
+
+static bool iroutes_ok(const struct abi_cmd_iroutes_set *set) {
+	if (set->nb > ABI_IROUTES_MAX)
+		return false;
+	for (unsigned i = 0; i < set->nb; i++) {
+		const struct abi_prefix *prefix = &set->prefix[i];
+
+		if (prefix->len == 0 || prefix->len > (abi_addr_is4(&prefix->addr) ? 32 : 128) ||
+			has_host_bits(prefix) || !zero(prefix->reserved, sizeof(prefix->reserved)))
+			return false;
+	}
+	return true;
+}
+
 static bool sid_ok(const struct abi_cmd *cmd) {
 	return cmd->sid.index < ABI_SESSIONS_MAX && cmd->sid.generation != 0;
 }
@@ -161,6 +183,9 @@ int dp_cmd_validate(const struct abi_cmd *cmd) {
 		break;
 	case ABI_CMD_FILTER_ADD:
 		ok = filter_add_ok(&cmd->filter_add);
+		break;
+	case ABI_CMD_IROUTES_SET:
+		ok = sid_ok(cmd) && iroutes_ok(&cmd->iroutes_set);
 		break;
 	case ABI_CMD_FILTER_DEL:
 		ok = cmd->filter_del.filter != 0;

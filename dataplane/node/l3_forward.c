@@ -174,9 +174,17 @@ static __attribute__((noinline)) unsigned to_kernel(
 	return EDGE_PUNT_KERNEL;
 }
 
-INLINE unsigned to_lan(struct packet *p, bool gateway) {
+// *behind: the session whose client is the way to there, with EDGE_TUNNEL_OUT.
+INLINE unsigned to_lan(struct packet *p, bool gateway, struct dp_session **behind) {
 	const uint8_t *to = ip_destination(p->ip, p->info.version);
 	const struct dp_route *route = dp_fib_lookup(DP_FIB_LAN, p->v6, to);
+
+	if (unlikely(route != NULL && route->type == DP_ROUTE_SESSION)) {
+		*behind = dp_session_get(route->sid);
+		// what its own client sends there would come back to it
+		return *behind != NULL && *behind != p->from ? EDGE_TUNNEL_OUT
+							     : icmp(p, ICMP_NET_UNREACHABLE, 0);
+	}
 	bool from_lan = p->from == NULL && !p->local;
 	const struct dp_port *port = route != NULL ? &dp_ports[route->port] : NULL;
 
@@ -229,17 +237,21 @@ INLINE unsigned check(struct packet *p) {
 
 // `session`: who has the destination's address; `pool`: a pool has it.
 INLINE unsigned forward(struct packet *p, struct dp_session *session, bool pool) {
-	unsigned refused = filter_from(p);
+	unsigned edge = filter_from(p);
 
 	p->v6 = p->info.version == 6;
 	p->mtu = UINT16_MAX;
-	if (unlikely(refused != 0))
-		return refused;
+	if (unlikely(edge != 0))
+		return edge;
 	if (session != NULL && (likely(!p->v6) || dp_session_has6(session, p->ip + 24)))
-		return to_client(p, session);
+		goto client;
 	if (unlikely(pool) && !dp_l3_is_gateway(p->v6, ip_destination(p->ip, p->info.version)))
 		return icmp(p, ICMP_HOST_UNREACHABLE, 0);
-	return to_lan(p, pool);
+	edge = to_lan(p, pool, &session);
+	if (likely(edge != EDGE_TUNNEL_OUT))
+		return edge;
+client:
+	return to_client(p, session);
 }
 
 static __attribute__((noinline)) void drop(struct rte_mbuf *m, unsigned edge) {

@@ -3,6 +3,7 @@
 #include "dataplane/node/edge.h"
 #include "dataplane/node/tunnel.h"
 #include "dataplane/stream/stream.h"
+#include "dataplane/table/fib.h"
 
 #include <rte_cycles.h>
 
@@ -33,11 +34,27 @@ static void answer_probe(struct out *out, struct dp_session *session, struct rte
 		edge_add(&out->run, EDGE_DTLS_ENCODE, m);
 }
 
+// Is it the source of a host behind the client? Only asked when it is not the client's own.
+static __attribute__((noinline)) bool is_behind(
+	const struct dp_session *session, const uint8_t *ip) {
+	bool v6 = ip[0] >> 4 == 6;
+	const struct dp_route *route;
+
+	if (!atomic_load_explicit(&session->routed, memory_order_acquire))
+		return false;
+	route = dp_fib_lookup(DP_FIB_LAN, v6, ip + (v6 ? 8 : 12));
+	return route != NULL && route->type == DP_ROUTE_SESSION &&
+		route->sid.index == session->sid.index &&
+		route->sid.generation == session->sid.generation;
+}
+
 static inline void data(struct out *out, struct dp_session *session, struct rte_mbuf *m) {
 	uint32_t ip_len = 0;
-	enum inner_verdict verdict = tunnel_inner_check(
-		session, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len, &ip_len);
+	const uint8_t *ip = rte_pktmbuf_mtod(m, const uint8_t *);
+	enum inner_verdict verdict = tunnel_inner_check(session, ip, m->data_len, &ip_len);
 
+	if (unlikely(verdict == INNER_SOURCE) && is_behind(session, ip))
+		verdict = tunnel_is_use(ip, m->data_len) ? INNER_OK : INNER_OK_ICMP;
 	if (verdict >= INNER_BAD) {
 		dp_drop(&m, 1, verdict == INNER_BAD ? ABI_C_drop_inner_bad : ABI_C_drop_source);
 		return;

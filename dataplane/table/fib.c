@@ -192,6 +192,7 @@ static struct dp_route *route_new(const struct dp_route_spec *spec, const struct
 	route->len = spec->len;
 	route->metric = spec->metric;
 	route->epoch = spec->epoch;
+	route->sid = spec->sid;
 	route->prefix = *prefix;
 	if (spec->type == DP_ROUTE_VIA && spec->neigh != NULL) {
 		route->neigh = spec->neigh;
@@ -246,7 +247,7 @@ static int candidate_add(unsigned side, struct dp_route **place, struct dp_route
 	struct change change = {.new = route, .len = route->len};
 	int ret;
 
-	if (head != NULL && head->metric <= route->metric) {
+	if (head != NULL && head->metric <= route->metric && route->type != DP_ROUTE_SESSION) {
 		while (head->next != NULL && head->next->metric <= route->metric)
 			head = head->next;
 		route->next = head->next;
@@ -306,7 +307,8 @@ int dp_fib_add(const struct dp_route_spec *spec) {
 	if (!spec->replace)
 		return 0;
 	for (link = place = rule_find(spec->side, spec->v6, &prefix, spec->len); *link != NULL;) {
-		if (*link != route && (*link)->metric == spec->metric) {
+		if (*link != route && (*link)->metric == spec->metric &&
+			(*link)->type != DP_ROUTE_SESSION) {
 			candidate_remove(spec->side, place, link);
 			link = place = rule_find(spec->side, spec->v6, &prefix, spec->len);
 		} else {
@@ -338,6 +340,19 @@ int dp_fib_del(const struct dp_route_spec *spec) {
 		return 0;
 	}
 	return -ESRCH;
+}
+
+bool dp_fib_has_session(const struct dp_route_spec *spec) {
+	struct abi_addr prefix;
+
+	if (!spec_prefix(spec, &prefix))
+		return false;
+	for (const struct dp_route *r = *rule_find(spec->side, spec->v6, &prefix, spec->len);
+		r != NULL; r = r->next) {
+		if (r->type == DP_ROUTE_SESSION)
+			return true;
+	}
+	return false;
 }
 
 // Removes one route that is out of date from the bucket. False: there is none.

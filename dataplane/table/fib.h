@@ -25,14 +25,17 @@ enum dp_route_type {
 	DP_ROUTE_VIA, // through `neigh`
 	DP_ROUTE_LOCAL, // an address of the kernel's interface
 	DP_ROUTE_REJECT, // unreachable, blackhole, broadcast
+	DP_ROUTE_SESSION, // behind the client of `sid`: goes before the kernel's of the same prefix
 };
+#define DP_ROUTE_NO_PORT 0xffu // of DP_ROUTE_SESSION
 
 struct dp_route {
 	uint8_t type; // enum dp_route_type
 	uint8_t port; // index in dp_ports
 	uint8_t v6;
 	uint8_t len; // of the prefix, in its family
-	struct dp_neigh *neigh; // DP_ROUTE_VIA
+	struct dp_neigh *neigh; // DP_ROUTE_VIA; else NULL
+	struct abi_sid sid; // DP_ROUTE_SESSION: the session, which may have ended
 	// ctl alone
 	struct abi_addr prefix; // v4-mapped
 	uint32_t metric; // lower wins
@@ -78,6 +81,7 @@ struct dp_route_spec {
 	const uint8_t *prefix; // 4 or 16 bytes; host bits are ignored
 	const uint8_t *gateway; // DP_ROUTE_VIA: 4 or 16 bytes
 	struct dp_neigh *neigh; // DP_ROUTE_VIA: instead of gateway
+	struct abi_sid sid; // DP_ROUTE_SESSION
 	bool replace; // takes the place of others with the same prefix and metric
 	uint32_t epoch;
 };
@@ -86,6 +90,8 @@ struct dp_route_spec {
 int dp_fib_add(const struct dp_route_spec *spec);
 // Removes the route with the same prefix, metric, port and (unless NULL) gateway. 0 or -ESRCH.
 int dp_fib_del(const struct dp_route_spec *spec);
+// Is there a route to a session of exactly this prefix?
+bool dp_fib_has_session(const struct dp_route_spec *spec);
 // Removes the routes whose epoch is neither `epoch` nor 0 (0: ours, not the kernel's).
 void dp_fib_sweep(uint32_t epoch);
 uint32_t dp_fib_count(enum dp_fib_side side);

@@ -97,6 +97,7 @@ struct dp_session {
 	uint16_t dtls_mtu; // of `dtls`: inner bytes; 0: as `mtu`
 	bool limited; // policy has a rate
 	_Atomic bool filtered; // ctl: `filter` is to be looked at
+	_Atomic bool routed; // ctl: there are networks behind its client
 	// timers (TSC), owner
 	uint64_t last_rx __attribute__((aligned(64))); // any authentic record
 	uint64_t last_dtls_rx;

@@ -20,7 +20,7 @@ import time
 MAGIC = 0x4B545350
 SESSION, EDGE, MONITOR = 1, 2, 3
 CMD, CPL, EVT, PUNT = (1024, 384), (1024, 16), (4096, 128), (512, 2048)
-ADD, DEL, STREAM, DTLS, UPDATE, DUMP, FILTER_ADD, FILTER_DEL = 1, 2, 3, 4, 5, 6, 8, 9
+ADD, DEL, STREAM, DTLS, UPDATE, DUMP, FILTER_ADD, FILTER_DEL, IROUTES = 1, 2, 3, 4, 5, 6, 8, 9, 10
 ENOENT, EINVAL, EEXIST, EBADF, EBUSY, EPROTO, EADDRINUSE, ESTALE, EOPNOTSUPP = 2, 22, 17, 9, 16, 71, 98, 116, 95
 
 
@@ -303,6 +303,38 @@ def test_filters(gw):
     gw.alive("filters")
 
 
+def iroutes(*networks):
+    return struct.pack("I", len(networks)) + b"".join(
+        v4(address) + struct.pack("B3x", length) for address, length in networks)
+
+
+def test_iroutes(gw):
+    def host():
+        return subprocess.run(["ip", "route", "show", "10.77.0.0/16"], stdout=subprocess.PIPE,
+                              check=True).stdout
+
+    peer = gw.peer(SESSION)
+    for n in (20, 21):
+        check(peer.command(ADD, n, 1, add(f"10.200.0.{n}")) == 0, "session")
+    check(peer.command(IROUTES, 22, 1, iroutes(("10.77.0.0", 16))) == -ESTALE, "of nobody")
+    check(peer.command(IROUTES, 20, 1, iroutes(("10.77.0.0", 16), ("10.78.0.0", 16))) == 0, "set")
+    check(b"penstock0" in host(), "the host's route")
+    check(peer.command(IROUTES, 21, 1, iroutes(("10.77.0.0", 16), ("10.79.0.0", 16))) ==
+          -EADDRINUSE, "another's network")
+    for wrong in (("10.200.0.0", 16), ("10.200.0.128", 25), ("10.0.0.0", 8)):
+        check(peer.command(IROUTES, 20, 1, iroutes(wrong)) == -EINVAL, "a pool's network")
+    check(host() == b"", "the host's route stays")
+    check(peer.command(IROUTES, 21, 1, iroutes(("10.77.0.0", 16))) == 0, "free now")
+    check(peer.command(DEL, 21, 1, struct.pack("I", 2)) == 0, "end of the session")
+    check(host() == b"", "the host's route outlives the session")
+    check(peer.command(IROUTES, 20, 1, iroutes(("10.77.0.0", 16))) == 0, "free again")
+    for wrong in (("10.77.0.0", 0), ("10.77.0.0", 33), ("10.77.0.1", 24)):
+        check(peer.command(IROUTES, 20, 1, iroutes(wrong)) == -EINVAL, "no network")
+    check(peer.command(IROUTES, 20, 1, struct.pack("I", 17)) == -EINVAL, "too many")
+    check(peer.command(DEL, 20, 1, struct.pack("I", 2)) == 0, "end of the session")
+    peer.close()
+
+
 def test_stream(gw):
     peer = gw.peer(SESSION)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -426,7 +458,7 @@ def main():
     gw = None
     try:
         gw = Gateway(directory)
-        for test in (test_hello, test_commands, test_filters, test_stream, test_churn, test_hostile):
+        for test in (test_hello, test_commands, test_filters, test_iroutes, test_stream, test_churn, test_hostile):
             test(gw)
             gw.alive(test.__name__)
             print(f"ok: {test.__name__}")

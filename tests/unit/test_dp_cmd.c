@@ -145,7 +145,7 @@ static void test_others(void **state) {
 	assert_int_equal(dp_cmd_validate(&cmd), 0);
 	for (unsigned type = 0; type < 65536; type++) {
 		cmd = (struct abi_cmd){.type = (uint16_t)type};
-		if (type < ABI_CMD_SESSION_ADD || type > ABI_CMD_FILTER_DEL ||
+		if (type < ABI_CMD_SESSION_ADD || type > ABI_CMD_IROUTES_SET ||
 			type == ABI_CMD_SETTINGS)
 			assert_int_equal(dp_cmd_validate(&cmd), -EOPNOTSUPP);
 	}
@@ -187,6 +187,29 @@ static void test_filter(void **state) {
 	assert_int_equal(dp_cmd_validate(&del), -EINVAL);
 }
 
+static struct abi_cmd iroutes_cmd(void) {
+	struct abi_cmd cmd = {.type = ABI_CMD_IROUTES_SET, .sid = {5, 1}};
+
+	cmd.iroutes_set.nb = 2;
+	cmd.iroutes_set.prefix[0] = (struct abi_prefix){.addr = v4(0), .len = 24};
+	cmd.iroutes_set.prefix[1] = (struct abi_prefix){.addr = {{0x20, 1}}, .len = 16};
+	return cmd;
+}
+
+static void test_iroutes(void **state) {
+	ACCEPTED(iroutes_cmd, c.iroutes_set.nb = 0);
+	ACCEPTED(iroutes_cmd,
+		(c.iroutes_set.prefix[0].addr = v4(7), c.iroutes_set.prefix[0].len = 32));
+	REFUSED(iroutes_cmd, c.sid.generation = 0);
+	REFUSED(iroutes_cmd, c.iroutes_set.nb = ABI_IROUTES_MAX + 1);
+	REFUSED(iroutes_cmd, c.iroutes_set.nb = 3); // one of length 0
+	REFUSED(iroutes_cmd, c.iroutes_set.prefix[0].len = 33);
+	REFUSED(iroutes_cmd, c.iroutes_set.prefix[1].len = 129);
+	REFUSED(iroutes_cmd, c.iroutes_set.prefix[0].addr = v4(1));
+	REFUSED(iroutes_cmd, c.iroutes_set.prefix[1].len = 15);
+	REFUSED(iroutes_cmd, c.iroutes_set.prefix[1].reserved[2] = 1);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_add),
@@ -194,6 +217,7 @@ int main(void) {
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_others),
 		cmocka_unit_test(test_filter),
+		cmocka_unit_test(test_iroutes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

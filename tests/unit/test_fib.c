@@ -318,10 +318,44 @@ static void test_local(void **state) {
 	assert_false(dp_local_has(2, &b));
 }
 
+// A network behind a client goes before the kernel's route of the same prefix, whichever came first,
+// and stays when the kernel's are replaced or swept.
+static void test_session(void **state) {
+	struct dp_route_spec behind = spec_of("10.7.0.0", 16, DP_ROUTE_NO_PORT, 0), other;
+	static const uint8_t addr[4] = {10, 7, 1, 1};
+	const struct dp_route *route;
+
+	behind.type = DP_ROUTE_SESSION;
+	behind.epoch = 0;
+	behind.sid = (struct abi_sid){3, 9};
+	add("10.0.0.0", 8, 1, 0);
+	add("10.7.0.0", 16, 2, 0);
+	assert_false(dp_fib_has_session(&behind));
+	assert_int_equal(dp_fib_add(&behind), 0);
+	assert_true(dp_fib_has_session(&behind));
+	route = dp_fib_lookup(DP_FIB_LAN, false, addr);
+	assert_int_equal(route->type, DP_ROUTE_SESSION);
+	assert_int_equal(route->sid.index, 3);
+	assert_int_equal(route->sid.generation, 9);
+	other = spec_of("10.7.0.0", 16, 4, 0);
+	other.replace = true;
+	assert_int_equal(dp_fib_add(&other), 0);
+	assert_int_equal(port_to("10.7.1.1"), DP_ROUTE_NO_PORT);
+	add("10.7.1.0", 24, 5, 0);
+	assert_int_equal(port_to("10.7.1.1"), 5);
+	dp_fib_sweep(2);
+	assert_int_equal(port_to("10.7.1.1"), DP_ROUTE_NO_PORT);
+	assert_int_equal(port_to("10.8.1.1"), -1);
+	assert_int_equal(dp_fib_del(&behind), 0);
+	assert_int_equal(port_to("10.7.1.1"), -1);
+	assert_false(dp_fib_has_session(&behind));
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_longest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_metric_and_epoch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_session, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_random, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_readers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_neigh, setup, teardown),

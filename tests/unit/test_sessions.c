@@ -649,6 +649,90 @@ static void test_filter_parts(void **state) {
 	assert_int_equal(take_cmd(bench, ABI_CMD_FILTER_ADD).filter_add.first, 0);
 }
 
+// The settings of users, as the configuration has them.
+static struct cfg_user iroute_users[] = {
+	{.name = (char *)(uintptr_t) "ann", .settings = {.set = CFG_SET_IROUTES, .nb_iroutes = 2}},
+	{.name = (char *)(uintptr_t) "bob", .settings = {.set = CFG_SET_IROUTES, .nb_iroutes = 1}},
+};
+
+static struct abi_sid connect_behind(struct bench *bench, uint8_t cookie, const char *user) {
+	struct ipc_connect msg;
+	struct abi_cmd add;
+
+	assert_int_equal(login_status(bench, cookie, user), 0);
+	msg = connect_msg(bench, cookie);
+	assert_int_equal(session_connect(bench->mgr, &msg), 0);
+	spin(bench);
+	add = take_cmd(bench, ABI_CMD_SESSION_ADD);
+	complete(bench, &add, 0);
+	return take_sent(bench, IPC_CONNECT_RESULT)->result.sid;
+}
+
+// The first one has a network until its connection ends, over a restart of ours too.
+static void test_iroutes(void **state) {
+	struct bench *bench = *state;
+	struct cfg_prefix nets[2] = {{{AF_INET, {10, 7, 0, 9}}, 16}, {{AF_INET6, {0xfd, 7}}, 16}};
+	struct abi_sid ann, bob;
+	struct abi_evt evt;
+	struct abi_cmd cmd;
+
+	iroute_users[0].settings.iroutes = iroute_users[1].settings.iroutes = nets;
+	bench->cfg.users = iroute_users;
+	bench->cfg.nb_users = 2;
+	ann = connect_behind(bench, 1, "ann");
+	cmd = take_cmd(bench, ABI_CMD_IROUTES_SET);
+	assert_int_equal(cmd.sid.index, ann.index);
+	assert_int_equal(cmd.iroutes_set.nb, 2);
+	complete(bench, &cmd, 0);
+	stream_up(bench, ann);
+	bob = connect_behind(bench, 2, "bob");
+	no_cmd(bench); // ann has it
+	stream_up(bench, bob);
+	assert_int_equal(bench->mgr->table[bob.index]->iroutes_missing, true);
+	// bob's index may come first, but what the dataplane has is ann's
+	restart_manager(bench);
+	attach(bench, 1);
+	cmd = take_cmd(bench, ABI_CMD_DUMP);
+	event(bench, dump_evt(bench, bob));
+	evt = dump_evt(bench, ann);
+	evt.nb_iroutes = 2;
+	event(bench, evt);
+	event(bench, (struct abi_evt){.type = ABI_EVT_DUMP_END});
+	complete(bench, &cmd, 0);
+	reconcile_tick(bench->mgr);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_UPDATE);
+	assert_int_equal(cmd.sid.index, ann.index);
+	cmd = take_cmd(bench, ABI_CMD_IROUTES_SET);
+	assert_int_equal(cmd.sid.index, ann.index);
+	assert_int_equal(cmd.iroutes_set.nb, 2);
+	take_cmd(bench, ABI_CMD_SESSION_UPDATE);
+	no_cmd(bench);
+	// ann goes, bob gets it
+	event(bench,
+		(struct abi_evt){.type = ABI_EVT_SESSION_END, .sid = ann, .reason = ABI_END_USER});
+	reconcile_tick(bench->mgr);
+	cmd = take_cmd(bench, ABI_CMD_IROUTES_SET);
+	assert_int_equal(cmd.sid.index, bob.index);
+	assert_int_equal(cmd.iroutes_set.nb, 1);
+	assert_int_equal(cmd.iroutes_set.prefix[0].len, 16);
+	assert_int_equal(cmd.iroutes_set.prefix[0].addr.bytes[15], 0); // no host bits
+	// the dataplane says that somebody has it: once more, until it is so
+	complete(bench, &cmd, -EADDRINUSE);
+	reconcile_tick(bench->mgr);
+	cmd = take_cmd(bench, ABI_CMD_IROUTES_SET);
+	complete(bench, &cmd, 0);
+	reconcile_tick(bench->mgr);
+	no_cmd(bench);
+	// none any more
+	iroute_users[1].settings.nb_iroutes = 0;
+	bench->mgr->sweep = 0;
+	reconcile_tick(bench->mgr);
+	take_cmd(bench, ABI_CMD_SESSION_UPDATE);
+	assert_int_equal(take_cmd(bench, ABI_CMD_IROUTES_SET).iroutes_set.nb, 0);
+	no_cmd(bench);
+	iroute_users[1].settings.nb_iroutes = 1;
+}
+
 int main(void) {
 #define T(f) cmocka_unit_test_setup_teardown(f, sessions_setup, sessions_teardown)
 	const struct CMUnitTest tests[] = {
@@ -675,6 +759,7 @@ int main(void) {
 		T(test_adopted),
 		T(test_filters),
 		T(test_filter_parts),
+		T(test_iroutes),
 	};
 
 	return cmocka_run_group_tests_name("sessions", tests, NULL, NULL);

@@ -18,6 +18,7 @@ static const char help[] =
 	"  status                    a summary\n"
 	"  show sessions             clients, one a line\n"
 	"  show session ID|USER      everything about one session, or about those of a user\n"
+	"  show iroutes              networks behind clients\n"
 	"  show interfaces           ports of the dataplane\n"
 	"  show counters [--all]     counters that are not zero (or all), and what they mean\n"
 	"  show workers [--interval S]\n"
@@ -52,7 +53,7 @@ static const struct {
 } commands[] = {
 	{"status", cmd_status, "Usage: penstockctl [--json] status\n"},
 	{"show", cmd_show,
-		"Usage: penstockctl [--json] show sessions | session ID|USER | interfaces |\n"
+		"Usage: penstockctl [--json] show sessions | session ID|USER | iroutes | interfaces |\n"
 		"           counters [--all] | workers [--interval S] | leases | bans [--all] | radius |\n"
 		"           version\n"},
 	{"disconnect", cmd_disconnect,

@@ -36,7 +36,7 @@ _penstockctl() {
 	esac
 	case "${words[*]}" in
 	'') fixed='status show disconnect unban reload drain undrain stop passwd --socket --json --help --version' ;;
-	show) fixed='sessions session interfaces counters workers leases bans radius version --json' ;;
+	show) fixed='sessions session iroutes interfaces counters workers leases bans radius version --json' ;;
 	'show session') names=$(_penstockctl_field user; _penstockctl_field id) ;;
 	'show counters' | 'show bans') fixed='--all --json' ;;
 	'show workers') fixed='--interval --json' ;;

@@ -164,6 +164,41 @@ static void line_addr_port(struct table *table, const char *name, const json_t *
 			(unsigned long long)nr);
 }
 
+static void line_iroutes(struct table *table, const json_t *session) {
+	const json_t *network;
+	size_t i;
+	json_array_foreach(json_object_get(session, "iroutes"), i, network)
+		line(table, i == 0 ? "  iRoutes" : "",
+			json_is_string(network) ? json_string_value(network) : "");
+}
+
+// Networks behind clients, one a line.
+void render_iroutes(FILE *out, const json_t *sessions, unsigned width) {
+	struct table *table = table_new();
+	const json_t *session, *network;
+	size_t i, k;
+	if (table == NULL)
+		return;
+	table_column(table, "ID", TABLE_RIGHT);
+	table_column(table, "User", 0);
+	table_column(table, "Virtual host", TABLE_DROP(2));
+	table_column(table, "IPv4", TABLE_DROP(1));
+	table_column(table, "IPv6", TABLE_DROP(3));
+	table_column(table, "iRoute", 0);
+	json_array_foreach(sessions, i, session) {
+		json_array_foreach(json_object_get(session, "iroutes"), k, network) {
+			table_cellf(table, "%llu", (unsigned long long)number(session, "id"));
+			table_cell(table, text(session, "user"));
+			table_cell(table, or_dash(text(session, "virtual_host")));
+			table_cell(table, or_dash(text(session, "ipv4")));
+			table_cell(table, or_dash(text(session, "ipv6")));
+			table_cell(
+				table, json_is_string(network) ? json_string_value(network) : "");
+		}
+	}
+	finish(table, out, width, "No network is behind a client.");
+}
+
 // "tcp(443), icmp()", or "!(tcp(25))".
 static void line_services(struct table *table, const json_t *session) {
 	const json_t *list = json_object_get(session, "restricted_to_ports"), *service;
@@ -233,6 +268,7 @@ void render_session(FILE *out, const json_t *session, uint64_t now) {
 			(unsigned long long)number(session, "dtls_mtu"),
 			(unsigned long long)number(session, "link_mtu"));
 	}
+	line_iroutes(table, session);
 	line(table, "  Filter", text(session, "filter"));
 	if (json_is_true(json_object_get(session, "restricted_to_routes")))
 		line(table, "  Restricted to routes", "yes");

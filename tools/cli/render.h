@@ -10,6 +10,7 @@
 // All take the result of a command (controlplane/session/control_show.c) and a width in character
 // cells (0: any); what is missing or of another type is shown as empty. `now` is realtime seconds.
 void render_sessions(FILE *out, const json_t *sessions, unsigned width, uint64_t now);
+void render_iroutes(FILE *out, const json_t *sessions, unsigned width);
 void render_session(FILE *out, const json_t *session, uint64_t now); // one, with all details
 void render_interfaces(FILE *out, const json_t *ports, unsigned width);
 void render_counters(FILE *out, const json_t *counters, unsigned width, bool all);

@@ -50,6 +50,37 @@ static int show_sessions(struct cli *cli, const char *word) {
 	return CLI_OK;
 }
 
+// Of the sessions those that have some, as JSON.
+static json_t *with_iroutes(const json_t *sessions) {
+	json_t *list = json_array(), *session;
+	size_t i;
+	json_array_foreach((json_t *)sessions, i, session) {
+		if (json_array_size(json_object_get(session, "iroutes")) > 0)
+			json_array_append_new(list,
+				json_pack("{s:O?, s:O?, s:O?, s:O?, s:O?, s:O?}", "id",
+					json_object_get(session, "id"), "user",
+					json_object_get(session, "user"), "virtual_host",
+					json_object_get(session, "virtual_host"), "ipv4",
+					json_object_get(session, "ipv4"), "ipv6",
+					json_object_get(session, "ipv6"), "iroutes",
+					json_object_get(session, "iroutes")));
+	}
+	return list;
+}
+
+static int show_iroutes(struct cli *cli, const char *word) {
+	json_t *sessions = client_ask(&cli->client, "show-sessions", NULL), *result;
+	if (sessions == NULL)
+		return CLI_FAILED;
+	result = with_iroutes(sessions);
+	json_decref(sessions);
+	if (cli->json)
+		return print_json(result);
+	render_iroutes(stdout, result, table_width(stdout));
+	json_decref(result);
+	return CLI_OK;
+}
+
 static int show_session(struct cli *cli, const char *word) {
 	const json_t *session;
 	json_t *args = id_or_user(word), *result;
@@ -196,6 +227,7 @@ int cmd_show(struct cli *cli, int argc, char **argv) {
 	} what[] = {
 		{"sessions", show_sessions, false},
 		{"session", show_session, true},
+		{"iroutes", show_iroutes, false},
 		{"interfaces", show_interfaces, false},
 		{"counters", show_counters, false},
 		{"workers", show_workers, false},
@@ -206,7 +238,7 @@ int cmd_show(struct cli *cli, int argc, char **argv) {
 	};
 	if (argc == 0)
 		return usage(
-			"show what? sessions, session, interfaces, counters, workers, leases, bans, "
+			"show what? sessions, session, iroutes, interfaces, counters, workers, leases, bans, "
 			"radius or version");
 	for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
 		if (strcmp(what[i].name, argv[0]) != 0)
