@@ -51,6 +51,7 @@ struct dp_pkt {
 	uint16_t icmp_mtu; // with ICMP_TOO_BIG, bytes
 	uint8_t l3_flags; // DP_L3_* [l3-input, icmp-error, icmp-local]
 	uint8_t icmp_kind; // enum icmp_kind: what icmp-error is to say [l3-forward, lan-output]
+	uint8_t tos; // of the inner packet, without ECN, where the session copies it [tunnel-out]
 	uint8_t unsummed; // 1: no NIC has checked its UDP checksum [classify]
 	struct abi_tuple tuple __attribute__((aligned(64))); // outer addresses [classify]
 } __attribute__((aligned(64)));

@@ -161,6 +161,8 @@ struct cfg_network {
 	uint32_t rekey_time; // 0: none
 	uint32_t switch_to_tcp; // 0: 3 x DPD
 	uint32_t rx_rate, tx_rate;
+	uint8_t dscp; // of packets to clients, outside
+	bool dscp_copy; // that of the packet inside instead
 	struct cfg_reach reach;
 	bool append_routes; // of the top level: behind those of virtual hosts, groups and users
 };
@@ -197,6 +199,7 @@ struct cfg_network {
 #define CFG_SET_FILTER (1u << 28)
 #define CFG_SET_MOBILE_IDLE (1u << 29)
 #define CFG_SET_IROUTES (1u << 30)
+#define CFG_SET_DSCP (1u << 31)
 
 // What is different for the sessions of a virtual host, a group or a user. What is not in `set` is
 // empty or 0 and counts for nothing.

@@ -41,6 +41,7 @@ static const struct {
 	{"inet:ipv6-address-no-zone", "an IPv6 address"},
 	{"inet:ip-prefix", "an IPv4 or IPv6 network with its prefix length"},
 	{"inet:ipv4-prefix", "an IPv4 network with its prefix length, such as 10.0.0.0/16"},
+	{"pst:dscp", "a number from 0 to 63, or \"copy\""},
 	{"pst:port-range", "a port from 1 to 65535, or a range such as \"8000-8099\""},
 	{"inet:ipv6-prefix", "an IPv6 network with its prefix length, such as 2001:db8::/64"},
 };

@@ -2,6 +2,7 @@
 // The parts of a struct cfg that say what sessions get. Called by config_build.c, config_access.c.
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "yang/config_tree.h"
 
@@ -104,6 +105,8 @@ void build_network(struct build *build, const struct lyd_node *node, struct cfg_
 	net->switch_to_tcp = tree_number(node, "switch-to-tcp-timeout");
 	net->rx_rate = tree_number(node, "rx-rate");
 	net->tx_rate = tree_number(node, "tx-rate");
+	net->dscp_copy = strcmp(tree_text(node, "dscp"), "copy") == 0;
+	net->dscp = net->dscp_copy ? 0 : tree_number(node, "dscp");
 	build_reach(build, node, &net->reach);
 	net->append_routes = tree_bool(node, "append-routes");
 }
@@ -143,6 +146,7 @@ static const struct {
 	{"restrict-to-ports", CFG_SET_TO_PORTS},
 	{"filter", CFG_SET_FILTER},
 	{"iroute", CFG_SET_IROUTES},
+	{"dscp", CFG_SET_DSCP},
 };
 
 void build_settings(

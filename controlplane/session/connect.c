@@ -151,6 +151,9 @@ void session_policy(struct session_mgr *mgr, struct session *session, struct abi
 	policy->switch_to_tcp_s = network->switch_to_tcp;
 	policy->rx_bytes_per_s = network->rx_rate;
 	policy->tx_bytes_per_s = network->tx_rate;
+	policy->dscp = network->dscp;
+	if (network->dscp_copy)
+		policy->flags |= ABI_POLICY_DSCP_COPY;
 	policy->filter = filters_use(mgr, session, network);
 }
 

@@ -193,6 +193,7 @@ static void put_reach(json_t **object, const struct session_info *info) {
 	put_bool(object, "restricted_to_routes", info->reach.to_routes);
 	put_text(object, "restricted_to_ports_mode", NAME(modes, info->reach.mode));
 	put(object, "restricted_to_ports", services(&info->reach));
+	put(object, "dscp", info->dscp_copy ? json_string("copy") : json_sprintf("%u", info->dscp));
 	put(object, "iroutes", networks(info->iroutes, info->nb_iroutes));
 	put_int(object, "filtered_routes", info->stats.filtered_routes);
 	put_int(object, "filtered_ports", info->stats.filtered_ports);

@@ -52,6 +52,8 @@ static void info_fill(struct session_mgr *mgr, struct session *session, struct s
 		.session_ends = timeout && session->started ? session->started + timeout : 0,
 		.last_end = session->last_end,
 		.reach = settings.network.reach,
+		.dscp = settings.network.dscp,
+		.dscp_copy = settings.network.dscp_copy,
 		.filter = settings.filter ? settings.filter : "",
 	};
 	info->nb_iroutes = iroutes_of(session, info->iroutes, ABI_IROUTES_MAX);

@@ -64,6 +64,8 @@ struct session_info {
 	// As the settings are now.
 	struct cfg_reach reach; // where it may reach
 	const char *filter; // name of the filter that counts, or empty
+	uint8_t dscp;
+	bool dscp_copy;
 	struct abi_prefix
 		iroutes[ABI_IROUTES_MAX]; // networks behind the client that are its own now
 	unsigned nb_iroutes;

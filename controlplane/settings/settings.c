@@ -89,6 +89,10 @@ static void put_numbers(struct cfg_network *to, uint32_t set, const struct cfg_n
 		to->rx_rate = from->rx_rate;
 	if (set & CFG_SET_TX_RATE)
 		to->tx_rate = from->tx_rate;
+	if (set & CFG_SET_DSCP) {
+		to->dscp = from->dscp;
+		to->dscp_copy = from->dscp_copy;
+	}
 }
 
 static void put_reach(struct cfg_reach *to, uint32_t set, const struct cfg_reach *from) {

@@ -25,6 +25,7 @@ enum abi_cmd_type {
 
 #define ABI_POLICY_NO_DTLS (1u << 0)
 #define ABI_POLICY_CLIENT_TO_CLIENT (1u << 1) // may reach other sessions
+#define ABI_POLICY_DSCP_COPY (1u << 2) // outer datagrams have the inner packet's DSCP; dscp is 0
 
 // What a session is held to. 0 means off for each timer.
 struct abi_policy {
@@ -38,7 +39,7 @@ struct abi_policy {
 	uint32_t switch_to_tcp_s; // DTLS silent for so long: use the stream; 0: 3 x DPD
 	uint32_t rx_bytes_per_s; // 0: no limit
 	uint32_t tx_bytes_per_s;
-	uint8_t dscp; // of outer datagrams, 0..63
+	uint8_t dscp; // of outer datagrams and of the stream, 0..63
 	uint8_t reserved2[3];
 	uint64_t filter; // where it may reach; 0: everywhere
 };

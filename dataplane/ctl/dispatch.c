@@ -135,6 +135,10 @@ static int session_update(const struct abi_cmd *cmd) {
 		return rc;
 	}
 	dp_session_filter_set(session, filter);
+	if (session->dscp != cmd->policy.dscp) {
+		session->dscp = cmd->policy.dscp;
+		dp_stream_dscp(session);
+	}
 	SLIST_INSERT_HEAD(&updates, update, next);
 	nb_updates++;
 	return 0;

@@ -14,7 +14,7 @@
 #define DSCP_MAX 63u
 #define DTLS_SEQ_MAX ((UINT64_C(1) << 48) - 1)
 #define FILTER_FLAGS (ABI_FILTER_ROUTES | ABI_FILTER_ALLOW | ABI_FILTER_DENY)
-#define POLICY_FLAGS (ABI_POLICY_NO_DTLS | ABI_POLICY_CLIENT_TO_CLIENT)
+#define POLICY_FLAGS (ABI_POLICY_NO_DTLS | ABI_POLICY_CLIENT_TO_CLIENT | ABI_POLICY_DSCP_COPY)
 
 static bool zero(const void *bytes, size_t len) {
 	const uint8_t *p = bytes;
@@ -28,6 +28,7 @@ static bool zero(const void *bytes, size_t len) {
 static bool policy_ok(const struct abi_policy *policy) {
 	return (policy->flags & ~(uint32_t)POLICY_FLAGS) == 0 && policy->mtu >= MTU_MIN &&
 		policy->mtu <= MTU_MAX && policy->reserved == 0 && policy->dscp <= DSCP_MAX &&
+		(policy->dscp == 0 || !(policy->flags & ABI_POLICY_DSCP_COPY)) &&
 		zero(policy->reserved2, sizeof(policy->reserved2));
 }
 

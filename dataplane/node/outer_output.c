@@ -160,11 +160,11 @@ static void output_handshake(struct output *out, struct rte_mbuf *m) {
 }
 
 // Makes the channel's headers anew: its first packet, or routes or neighbours have changed.
-static __attribute__((noinline)) bool outer_make(
-	struct output *out, struct dp_dtls *dtls, uint8_t dscp, enum abi_counter *counter) {
+static __attribute__((noinline)) bool outer_make(struct output *out, struct dp_dtls *dtls,
+	const struct dp_session *session, enum abi_counter *counter) {
 	struct dp_outer *outer = &dtls->outer;
 	bool v6 = !dp_addr_is4(&dtls->tuple.remote);
-	struct udp_headers headers = headers_of(&dtls->tuple, dscp, v6);
+	struct udp_headers headers = headers_of(&dtls->tuple, session->policy.dscp, v6);
 	unsigned ip_len = v6 ? IP6_HEADER : IP4_HEADER;
 	uint8_t *eth, *ip;
 
@@ -184,8 +184,22 @@ static __attribute__((noinline)) bool outer_make(
 		memset(ip + 10, 0, 2);
 	outer->ip_sum = v6 ? 0 : ip_sum(ip, IP4_HEADER, 0);
 	outer->udp_sum = ip_sum_pseudo(ip, v6 ? 6 : 4, IP_PROTO_UDP, 0);
+	dtls->copies = (session->flags & ABI_POLICY_DSCP_COPY) != 0; // policy.dscp is 0 then
 	outer->epoch = out->epoch;
 	return true;
+}
+
+// Into headers that have none.
+static __attribute__((noinline)) void copy_tos(uint8_t *udp, bool v6, uint8_t tos) {
+	uint8_t *ip = udp - (v6 ? IP6_HEADER : IP4_HEADER);
+
+	if (v6) {
+		ip[0] |= tos >> 4;
+		ip[1] |= (uint8_t)(tos << 4);
+		return;
+	}
+	ip_store16(ip + 10, ip_checksum_update(ip_load16(ip + 10), ip[1], tos));
+	ip[1] = tos;
 }
 
 // A record: the channel's headers in one copy, then what is the packet's own.
@@ -197,7 +211,7 @@ static inline void output_record(struct output *out, struct rte_mbuf *m) {
 	uint8_t *udp;
 
 	if (unlikely(outer->epoch != out->epoch) &&
-		!outer_make(out, pkt->dtls, pkt->session->policy.dscp, &counter)) {
+		!outer_make(out, pkt->dtls, pkt->session, &counter)) {
 		dp_drop(&m, 1, counter);
 		return;
 	}
@@ -222,6 +236,8 @@ static inline void output_record(struct output *out, struct rte_mbuf *m) {
 		ip_store32(ip + 2, (uint32_t)total << 16 | id);
 		ip_store16(ip + 10, ip_sum_finish(outer->ip_sum + total + id));
 	}
+	if (unlikely(pkt->dtls->copies))
+		copy_tos(udp, v6, pkt->frame == DP_FRAME_DATA ? pkt->tos : 0);
 	if (dp_ports[outer->port].flags & DP_PORT_TX_UDP_CKSUM) {
 		sum = (uint16_t)~ip_sum_finish(outer->udp_sum + len);
 		ip_store32(udp + 4, (uint32_t)len << 16 | sum);

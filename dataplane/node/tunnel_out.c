@@ -108,7 +108,15 @@ static void by_stream(struct out *out, struct rte_mbuf *m) {
 	out->stream[out->nb_stream++] = m;
 }
 
-// The first packet of a row, or one that has a limit or goes by the stream.
+// The traffic class without ECN, which is the tunnel's own (RFC 2983, 4; RFC 6040 would need the
+// other end's part).
+static uint8_t inner_tos(const uint8_t *ip) {
+	uint8_t tos = ip[0] >> 4 == 4 ? ip[1] : (uint8_t)(ip[0] << 4 | ip[1] >> 4);
+
+	return tos & 0xfc;
+}
+
+// The first packet of a row, or one that has a limit, goes by the stream or lends its DSCP.
 static __attribute__((noinline)) void packet_first(
 	struct out *out, struct rte_mbuf *m, uint64_t now) {
 	struct tally alone = {.session = NULL};
@@ -125,9 +133,11 @@ static __attribute__((noinline)) void packet_first(
 	}
 	alone.session = dp_pkt(m)->session;
 	tally_add(&alone, m);
-	if (channel == CHANNEL_DTLS && alone.session->policy.tx_bytes_per_s == 0)
+	if (unlikely(alone.session->flags & ABI_POLICY_DSCP_COPY))
+		dp_pkt(m)->tos = inner_tos(rte_pktmbuf_mtod(m, const uint8_t *));
+	else if (channel == CHANNEL_DTLS && alone.session->policy.tx_bytes_per_s == 0)
 		out->tally = alone;
-	else
+	if (out->tally.session == NULL)
 		tally_flush(&alone, now);
 	if (channel == CHANNEL_DTLS)
 		out->dtls[out->nb_dtls++] = m;

@@ -157,6 +157,14 @@ static int half_init(struct stream_half *half, const struct tls_protection *p,
 	return 0;
 }
 
+// Of either family: a socket of IPv6 may carry IPv4. The kernel keeps ECN to itself.
+static void set_dscp(int fd, uint8_t dscp) {
+	int tos = dscp << 2;
+
+	setsockopt(fd, IPPROTO_IP, IP_TOS, &tos, sizeof(tos));
+	setsockopt(fd, IPPROTO_IPV6, IPV6_TCLASS, &tos, sizeof(tos));
+}
+
 static void set_options(int fd) {
 	// No error here harms the tunnel: these tune it.
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
@@ -192,6 +200,7 @@ int dp_stream_attach(struct dp_session *session, int fd, const struct abi_cmd_st
 	stream->start = (struct dp_message){.run = run_start, .arg = stream};
 	stream->stop = (struct dp_message){.run = run_stop, .arg = stream};
 	set_options(fd);
+	set_dscp(fd, session->dscp);
 	session->streamer = streamer; // of this index for good
 	stream->fd = fd;
 	// Opening it closes the one before, which stays in use should the ring be full.
@@ -207,12 +216,46 @@ fail:
 	return ret;
 }
 
+static bool message_settled(const struct dp_message *message) {
+	return message->run == NULL || atomic_load_explicit(&message->done, memory_order_acquire);
+}
+
+// Runs on the lcore, whose descriptor it is.
+static void run_dscp(struct dp_message *message) {
+	struct dp_stream *stream = message->arg;
+
+	if (stream->state == STREAM_OPEN)
+		set_dscp(stream->fd, atomic_load_explicit(&stream->dscp, memory_order_acquire));
+}
+
 // What the lcore's full message ring did not take is tried again at the next process call.
 static void wait_for_ring(struct dp_stream *stream) {
 	if (!stream->waiting)
 		TAILQ_INSERT_TAIL(&waiting, stream, wait);
 	stream->waiting = true;
 	eventfd_write(request_fd, 1);
+}
+
+// Again later while the one before is under way: it may have read the old value already.
+static void send_mark(struct dp_stream *stream) {
+	stream->mark_due = true;
+	if (message_settled(&stream->mark)) {
+		stream->mark = (struct dp_message){.run = run_dscp, .arg = stream};
+		stream->mark_due = dp_message_send(stream->lcore, &stream->mark) != 0;
+		if (stream->mark_due)
+			stream->mark.run = NULL;
+	}
+	if (stream->mark_due)
+		wait_for_ring(stream);
+}
+
+void dp_stream_dscp(struct dp_session *session) {
+	struct dp_stream *stream = installed[session->sid.index];
+
+	if (stream == NULL || stream->sid.generation != session->sid.generation)
+		return;
+	atomic_store_explicit(&stream->dscp, session->dscp, memory_order_release);
+	send_mark(stream);
 }
 
 void dp_stream_detach(struct dp_session *session, enum abi_end reason) {
@@ -317,15 +360,11 @@ static void retire(struct stream_half *half) {
 	half->retired = NULL;
 }
 
-static bool half_settled(const struct stream_half *half) {
-	return half->ready.run == NULL ||
-		atomic_load_explicit(&half->ready.done, memory_order_acquire);
-}
-
 // All messages to the lcore have been run, so that nothing there points here.
 static bool settled(const struct dp_stream *stream) {
 	return atomic_load_explicit(&stream->start.done, memory_order_acquire) &&
-		half_settled(&stream->rx) && half_settled(&stream->tx) &&
+		message_settled(&stream->rx.ready) && message_settled(&stream->tx.ready) &&
+		message_settled(&stream->mark) &&
 		(!stream->stop_sent ||
 			atomic_load_explicit(&stream->stop.done, memory_order_acquire));
 }
@@ -389,6 +428,8 @@ static void serve_waiting(void) {
 		TAILQ_REMOVE(&again, stream, wait);
 		stream->waiting = false;
 		resend_stop(stream);
+		if (stream->mark_due)
+			send_mark(stream);
 		if (stream->stop_due)
 			wait_for_ring(stream);
 		if (stream->serve_due && !serve(stream))

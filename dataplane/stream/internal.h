@@ -64,8 +64,9 @@ struct dp_stream {
 	uint64_t deadline; // TSC, when closing
 	enum abi_end end; // set before `stop` is sent
 	struct stream_half rx, tx;
-	struct dp_message start, stop; // ctl to lcore
-	bool stop_sent, stop_due, serve_due, waiting; // ctl
+	struct dp_message start, stop, mark; // ctl to lcore
+	_Atomic uint8_t dscp; // ctl: what `mark` is to set
+	bool stop_sent, stop_due, mark_due, serve_due, waiting; // ctl
 	TAILQ_ENTRY(dp_stream) wait; // ctl: `waiting`
 	unsigned rash; // key updates of the client that protected next to nothing; lcore
 	TAILQ_ENTRY(dp_stream) todo; // lcore: has `wanted` bits, or closing

@@ -21,6 +21,9 @@ void dp_stream_fini(void);
 // lcore's message ring is full. After a failure the older one goes on.
 int dp_stream_attach(struct dp_session *session, int fd, const struct abi_cmd_stream_set *set);
 
+// Control thread: session->dscp has changed.
+void dp_stream_dscp(struct dp_session *session);
+
 // Control thread: ends the tunnel, if any, with the frame that `reason` asks for (none for
 // ABI_END_REPLACED), close_notify, and close. The session may be freed right afterwards.
 void dp_stream_detach(struct dp_session *session, enum abi_end reason);

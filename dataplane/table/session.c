@@ -294,6 +294,7 @@ int dp_session_add(const struct abi_cmd *cmd) {
 		dp_filter_put(filter);
 		return -ENOMEM;
 	}
+	session->dscp = add->policy.dscp;
 	dp_session_filter_set(session, filter); // before anybody finds it
 	stats_start(session);
 	atomic_store_explicit(&slots[cmd->sid.index], session, memory_order_release);

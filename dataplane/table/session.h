@@ -52,6 +52,7 @@ struct dp_dtls {
 	bool confirmed; // owner: an authentic record has arrived
 	bool closed; // owner: close_notify came or the numbers ran out: nothing is sent any more
 	bool worn; // owner: ABI_EVT_REKEY was sent
+	bool copies; // owner, with `outer`: each datagram has its inner packet's DSCP
 	struct dp_outer outer; // owner
 	struct dp_key *rx_key __attribute__((aligned(64)));
 	uint8_t rx_iv[12];
@@ -111,6 +112,7 @@ struct dp_session {
 	struct dp_bucket rx_bucket, tx_bucket; // owner
 	struct dp_filter *_Atomic filter; // ctl publishes: where it may reach; NULL: everywhere
 	// ctl alone
+	uint8_t dscp; // of `policy`, for streams
 	struct abi_tuple hashed; // the present channel's tuple as the hash has it
 	struct dp_reclaim reclaim;
 } __attribute__((aligned(64)));

@@ -94,7 +94,7 @@ static void test_add(void **state) {
 	REFUSED(add_cmd, c.session_add.reserved[1] = 1);
 	REFUSED(add_cmd, c.session_add.policy.mtu = 575);
 	REFUSED(add_cmd, c.session_add.policy.mtu = 9001);
-	REFUSED(add_cmd, c.session_add.policy.flags = 4);
+	REFUSED(add_cmd, c.session_add.policy.flags = 8);
 	REFUSED(add_cmd, c.session_add.policy.dscp = 64);
 	REFUSED(add_cmd, c.session_add.policy.reserved = 1);
 	REFUSED(add_cmd, c.session_add.policy.reserved2[2] = 1);
@@ -149,6 +149,14 @@ static void test_others(void **state) {
 			type == ABI_CMD_SETTINGS)
 			assert_int_equal(dp_cmd_validate(&cmd), -EOPNOTSUPP);
 	}
+}
+
+static void test_dscp(void **state) {
+	ACCEPTED(add_cmd, c.session_add.policy.dscp = 63);
+	ACCEPTED(add_cmd, c.session_add.policy.flags = ABI_POLICY_DSCP_COPY);
+	REFUSED(add_cmd, c.session_add.policy.dscp = 64);
+	REFUSED(add_cmd,
+		(c.session_add.policy.flags = ABI_POLICY_DSCP_COPY, c.session_add.policy.dscp = 1));
 }
 
 static void test_filter(void **state) {
@@ -216,6 +224,7 @@ int main(void) {
 		cmocka_unit_test(test_dtls),
 		cmocka_unit_test(test_stream),
 		cmocka_unit_test(test_others),
+		cmocka_unit_test(test_dscp),
 		cmocka_unit_test(test_filter),
 		cmocka_unit_test(test_iroutes),
 	};

@@ -268,6 +268,8 @@ void render_session(FILE *out, const json_t *session, uint64_t now) {
 			(unsigned long long)number(session, "dtls_mtu"),
 			(unsigned long long)number(session, "link_mtu"));
 	}
+	if (strcmp(text(session, "dscp"), "0") != 0)
+		line(table, "  DSCP", text(session, "dscp"));
 	line_iroutes(table, session);
 	line(table, "  Filter", text(session, "filter"));
 	if (json_is_true(json_object_get(session, "restricted_to_routes")))
