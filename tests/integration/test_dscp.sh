@@ -23,14 +23,24 @@ wire() {
 	shift 4
 	target=$(inner4 "$name")
 	if [ "${1-}" = -6 ]; then target=$(inner6 "$name"); fi
-	[ "$protocol" = tcp ] || port=$(session_field_of "$target" dtls_remote_port)
-	[ "$protocol" = udp ] || port=$(session_field_of "$target" remote_port)
+	case $protocol in
+	udp) port_of "$target" dtls_remote_port ;;
+	tcp) port_of "$target" remote_port ;;
+	esac
 	ns lan ping -q -i 0.02 -w 6 "$@" "$target" >"$dir/log/ping" 2>&1 &
 	local ping=$!
 	ns cl python3 "$here/tos.py" eth0 "$protocol" "$family" 443 "$port" "$dscp" >"$dir/log/tos" 2>&1 ||
 		fail "client $name, $protocol, ping $*: no packet with DSCP $dscp: $(tail -1 "$dir/log/tos")"
 	kill -INT $ping
 	wait $ping || true
+}
+# A session process that has just come has the session before it knows the ports.
+port_of() { # port_of ADDRESS FIELD
+	port_known() {
+		port=$(session_field_of "$1" "$2")
+		[[ $port =~ ^[1-9][0-9]*$ ]]
+	}
+	wait_until "$WAIT" port_known "$@"
 }
 session_field_of() { # session_field_of ADDRESS FIELD
 	ctl --json show sessions | jq -r --arg a "$1" \
