@@ -196,9 +196,9 @@ lets_in paul file-password || fail "password file beside slow logins"
 lets_in slow0-quick secret || fail "a quick answer beside slow ones"
 took=$((${EPOCHREALTIME/./} - begin))
 [ $took -lt $((wait * 1000000)) ] || fail "two quick logins beside slow ones took $took us"
-[ "$(grep -c 200 "$dir/log/curl")" -lt "$many" ] || fail "the slow logins are over: the test says nothing"
+[ "$(grep -cx 200 "$dir/log/curl")" -lt "$many" ] || fail "the slow logins are over: the test says nothing"
 wait $curl_pid || true # its words are in its log
-[ "$(grep -c 200 "$dir/log/curl")" = "$many" ] || fail "of $many slow logins: $(grep -aE '^(curl:|[0-9]{3}$)' "$dir/log/curl" | sort | uniq -c | xargs)"
+[ "$(grep -cx 200 "$dir/log/curl")" = "$many" ] || fail "of $many slow logins: $(grep -aE '^(curl:|[0-9]{3}$)' "$dir/log/curl" | sort | uniq -c | xargs)"
 most=$(grep -o 'most=[0-9]*' "$dir/log/fake" | tail -1)
 [ "${most#most=}" -ge $((many * 9 / 10)) ] || fail "only $most waited at once"
 pass "$many slow logins at once (${most#most=} at the server), two others beside them in $((took / 1000)) ms"
