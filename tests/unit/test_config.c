@@ -228,7 +228,18 @@ static void test_vhosts(void **state) {
 	assert_ptr_equal(cfg_alternatives(cfg, library, &n), library->alternatives);
 	assert_int_equal(n, 1);
 	assert_ptr_equal(cfg_alternatives(cfg, NULL, &n), cfg->auth.alternatives);
-	assert_int_equal(n, 3);
+	assert_int_equal(n, 6);
+	cfg_free(cfg);
+}
+
+// All that may let a user in, in one configuration that is valid.
+static void test_all_factors(void **state) {
+	struct cfg *cfg = example("campus.json");
+	for (enum cfg_factor factor = CFG_FACTOR_PASSWORD_FILE; factor <= CFG_FACTOR_OIDC; factor++)
+		assert_true(cfg_uses_factor(cfg, factor));
+	assert_string_equal(cfg->auth.client_cert.ocsp_url, "http://ocsp.university.example/");
+	assert_string_equal(cfg->auth.kerberos.keytab_file, "/etc/penstock/keytab");
+	assert_string_equal(cfg->share.node, "vpn1");
 	cfg_free(cfg);
 }
 
@@ -500,6 +511,7 @@ int main(void) {
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_vhosts),
+		cmocka_unit_test(test_all_factors),
 		cmocka_unit_test(test_reach),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_bans),
