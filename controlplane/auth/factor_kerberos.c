@@ -10,7 +10,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "controlplane/proc/log.h"
 #include "factor.h"
 
 struct kerberos_step {
@@ -21,7 +20,6 @@ struct kerberos_step {
 };
 
 static LIST_HEAD(, kerberos_step) steps = LIST_HEAD_INITIALIZER(steps);
-static struct child *self;
 static uint64_t last_id;
 
 static void interrupted(struct kerberos_step *step) {
@@ -34,7 +32,7 @@ static void interrupted(struct kerberos_step *step) {
 }
 
 static void ask(struct kerberos_step *step, const struct factor_input *input) {
-	struct ipc_chan *kerberos = child_peer(self, IPC_KERBEROS, 0);
+	struct ipc_chan *kerberos = child_peer(login_child(step->login), IPC_KERBEROS, 0);
 	struct ipc_kerberos_ask *msg;
 
 	if (kerberos == NULL || (input->round > 0 && step->id == 0) ||
@@ -73,7 +71,7 @@ static void kerberos_step(struct login *login, const struct factor_input *input,
 
 static void kerberos_end(struct login *login, void **state) {
 	struct kerberos_step *step = *state;
-	struct ipc_chan *kerberos = child_peer(self, IPC_KERBEROS, 0);
+	struct ipc_chan *kerberos = child_peer(login_child(login), IPC_KERBEROS, 0);
 	struct ipc_empty msg = {.hdr.req = step->id};
 
 	*state = NULL;
@@ -149,21 +147,10 @@ static void kerberos_peer_up(struct child *child, enum ipc_role role) {
 		interrupted(step);
 }
 
-static int kerberos_start(struct child *child) {
-	self = child;
-	return 0;
-}
-
-static void kerberos_stop(struct child *child) {
-	self = NULL;
-}
-
 const struct factor factor_kerberos = {
 	.name = "kerberos",
 	.id = CFG_FACTOR_KERBEROS,
 	.scheme = IPC_SCHEME_NEGOTIATE,
-	.start = kerberos_start,
-	.stop = kerberos_stop,
 	.step = kerberos_step,
 	.end = kerberos_end,
 	.answer = IPC_KERBEROS_ANSWER,

@@ -18,12 +18,11 @@ struct oidc_step {
 };
 
 static LIST_HEAD(, oidc_step) steps = LIST_HEAD_INITIALIZER(steps);
-static struct child *self;
 static uint64_t last_req;
 
 // Waits when the process is away: peer_up sends it.
 static void ask(struct oidc_step *step) {
-	struct ipc_chan *oidc = child_peer(self, IPC_OIDC, 0);
+	struct ipc_chan *oidc = child_peer(login_child(step->login), IPC_OIDC, 0);
 
 	step->msg.hdr.req = ++last_req;
 	if (oidc != NULL)
@@ -115,21 +114,10 @@ static void oidc_peer_up(struct child *child, enum ipc_role role) {
 		ask(step);
 }
 
-static int oidc_start(struct child *child) {
-	self = child;
-	return 0;
-}
-
-static void oidc_stop(struct child *child) {
-	self = NULL;
-}
-
 const struct factor factor_oidc = {
 	.name = "oidc",
 	.id = CFG_FACTOR_OIDC,
 	.scheme = IPC_SCHEME_BEARER,
-	.start = oidc_start,
-	.stop = oidc_stop,
 	.step = oidc_step,
 	.end = oidc_end,
 	.answer = IPC_OIDC_ANSWER,

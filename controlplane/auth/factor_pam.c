@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "controlplane/proc/log.h"
 #include "factor.h"
 
 #define INTERRUPTED "The login was interrupted. Please try again"
@@ -22,7 +21,6 @@ struct pam_step {
 };
 
 static LIST_HEAD(, pam_step) steps = LIST_HEAD_INITIALIZER(steps);
-static struct child *self;
 static uint64_t last_id;
 
 static void interrupted(struct pam_step *step) {
@@ -35,7 +33,7 @@ static void interrupted(struct pam_step *step) {
 }
 
 static void ask(struct pam_step *step, const struct factor_input *input) {
-	struct ipc_chan *pam = child_peer(self, IPC_PAM, 0);
+	struct ipc_chan *pam = child_peer(login_child(step->login), IPC_PAM, 0);
 	struct ipc_pam_ask msg = {.remote = input->login->remote};
 
 	if (pam == NULL || (input->round > 0 && step->id == 0)) {
@@ -74,7 +72,7 @@ static void pam_step(struct login *login, const struct factor_input *input, void
 
 static void pam_end(struct login *login, void **state) {
 	struct pam_step *step = *state;
-	struct ipc_chan *pam = child_peer(self, IPC_PAM, 0);
+	struct ipc_chan *pam = child_peer(login_child(login), IPC_PAM, 0);
 	struct ipc_empty msg = {.hdr.req = step->id};
 
 	*state = NULL;
@@ -164,16 +162,6 @@ static void pam_peer_up(struct child *child, enum ipc_role role) {
 		interrupted(step);
 }
 
-// Ids of a process before this one are for nobody.
-static int pam_start(struct child *child) {
-	self = child;
-	return 0;
-}
-
-static void pam_stop(struct child *child) {
-	self = NULL;
-}
-
 static unsigned pam_step_s(const struct cfg *cfg) {
 	return cfg->auth.pam.step_timeout;
 }
@@ -181,8 +169,6 @@ static unsigned pam_step_s(const struct cfg *cfg) {
 const struct factor factor_pam = {
 	.name = "pam",
 	.id = CFG_FACTOR_PAM,
-	.start = pam_start,
-	.stop = pam_stop,
 	.step = pam_step,
 	.end = pam_end,
 	.answer = IPC_PAM_ANSWER,

@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/queue.h>
 
-#include "controlplane/proc/log.h"
 #include "factor.h"
 
 #define CHALLENGES_MAX 16u
@@ -27,12 +26,11 @@ struct radius_step {
 };
 
 static LIST_HEAD(, radius_step) steps = LIST_HEAD_INITIALIZER(steps);
-static struct child *self;
 static uint64_t last_req;
 
 // Waits when the process is away: peer_up sends it.
 static void ask(struct radius_step *step) {
-	struct ipc_chan *radius = child_peer(self, IPC_RADIUS, 0);
+	struct ipc_chan *radius = child_peer(login_child(step->login), IPC_RADIUS, 0);
 
 	step->waits = true;
 	step->msg.hdr.req = ++last_req;
@@ -156,15 +154,6 @@ static void radius_peer_up(struct child *child, enum ipc_role role) {
 	}
 }
 
-static int radius_start(struct child *child) {
-	self = child;
-	return 0;
-}
-
-static void radius_stop(struct child *child) {
-	self = NULL;
-}
-
 // All servers in turn, each as often as it is tried, and a little for their spread.
 static unsigned radius_step_s(const struct cfg *cfg) {
 	uint64_t ms = (uint64_t)cfg->radius.timeout_ms * cfg->radius.tries * cfg->radius.nb_servers;
@@ -176,8 +165,6 @@ const struct factor factor_radius = {
 	.name = "radius",
 	.id = CFG_FACTOR_RADIUS,
 	.wants_password = true,
-	.start = radius_start,
-	.stop = radius_stop,
 	.step = radius_step,
 	.end = radius_end,
 	.answer = IPC_RADIUS_ANSWER,
