@@ -215,26 +215,32 @@ static void test_torn(void **state) {
 	store_close(store);
 }
 
-static void test_other_version(void **state) {
-	struct dir *dir = *state;
-	struct store *store = open_store(dir, MIB);
-	uint8_t format[12] = {0};
-	MDB_val key = {6, (void *)(uintptr_t) "format"}, value = {sizeof(format), format};
+// Whatever another program has written where the version of the records stands.
+static void put_format(struct dir *dir, const void *format, size_t len) {
+	MDB_val key = {6, (void *)(uintptr_t) "format"}, value = {len, (void *)(uintptr_t)format};
 	MDB_env *env;
 	MDB_txn *txn;
 	MDB_dbi meta;
 	char path[128];
 
-	store_close(store);
 	snprintf(path, sizeof(path), "%s/%s", dir->path, STORE_FILE);
 	assert_int_equal(mdb_env_create(&env), 0);
-	mdb_env_set_maxdbs(env, 4);
+	mdb_env_set_maxdbs(env, 8);
 	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
 	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
 	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
 	assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
 	assert_int_equal(mdb_txn_commit(txn), 0);
 	mdb_env_close(env);
+}
+
+static void test_other_version(void **state) {
+	struct dir *dir = *state;
+	struct store *store = open_store(dir, MIB);
+	uint8_t format[12] = {0};
+
+	store_close(store);
+	put_format(dir, format, sizeof(format));
 	store = open_store(dir, MIB);
 	assert_true(has_aside(dir));
 	store_close(store);
@@ -528,21 +534,8 @@ static void set_version(struct dir *dir, uint16_t version) {
 		uint32_t magic;
 		uint16_t version, session_size, lease_size, reserved;
 	} format = {0x4b545350u, version, 5000, 200, 0};
-	MDB_val key = {6, (void *)(uintptr_t) "format"}, value = {sizeof(format), &format};
-	MDB_env *env;
-	MDB_txn *txn;
-	MDB_dbi meta;
-	char path[128];
 
-	snprintf(path, sizeof(path), "%s/%s", dir->path, STORE_FILE);
-	assert_int_equal(mdb_env_create(&env), 0);
-	mdb_env_set_maxdbs(env, 8);
-	assert_int_equal(mdb_env_open(env, path, MDB_NOSUBDIR, 0600), 0);
-	assert_int_equal(mdb_txn_begin(env, NULL, 0, &txn), 0);
-	assert_int_equal(mdb_dbi_open(txn, "meta", 0, &meta), 0);
-	assert_int_equal(mdb_put(txn, meta, &key, &value, 0), 0);
-	assert_int_equal(mdb_txn_commit(txn), 0);
-	mdb_env_close(env);
+	put_format(dir, &format, sizeof(format));
 }
 
 // A newer version's file is left as it is: that version can go on with it.
