@@ -92,6 +92,11 @@ size_t cfg_restart_needed(
 			addr_equal(&old->radius.dynauth.addr, &new->radius.dynauth.addr)},
 		{"radius/dynamic-authorization/port",
 			old->radius.dynauth.port == new->radius.dynauth.port},
+		// What these need of root the supervisor has given up where they were not there.
+		{"scripts (the first)", cfg_has_scripts(old) || !cfg_has_scripts(new)},
+		{"factor pam (the first)",
+			cfg_uses_factor(old, CFG_FACTOR_PAM) ||
+				!cfg_uses_factor(new, CFG_FACTOR_PAM)},
 		{"shared-store", same_share(&old->share, &new->share)},
 		{"state-directory", strcmp(old->state_dir, new->state_dir) == 0},
 		{"run-directory", strcmp(old->run_dir, new->run_dir) == 0},

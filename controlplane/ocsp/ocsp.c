@@ -12,7 +12,7 @@
 #include <sys/queue.h>
 #include <time.h>
 
-#include "controlplane/oidc/fetch.h"
+#include "controlplane/fetch/fetch.h"
 #include "controlplane/proc/child.h"
 #include "controlplane/proc/log.h"
 

@@ -2,7 +2,7 @@
 // The keys of the configured issuer: fetched, kept while they are good, fetched again.
 #pragma once
 
-#include "fetch.h"
+#include "controlplane/fetch/fetch.h"
 #include "keys.h"
 #include "yang/config.h"
 

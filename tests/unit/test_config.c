@@ -494,6 +494,15 @@ static void test_restart(void **state) {
 	assert_string_equal(paths[4], "dataplane/port");
 	assert_int_equal(cfg_restart_needed(old, new, paths, 1), 5);
 	cfg_free(old);
+	old = example("quickstart.json");
+	assert_int_equal(cfg_restart_needed(old, old, paths, 32), 0);
+	cfg_free(new);
+	new = example("quickstart.json");
+	new->auth.alternatives[0].factors[0] = CFG_FACTOR_PAM;
+	assert_int_equal(cfg_restart_needed(old, new, paths, 32), 1);
+	assert_string_equal(paths[0], "factor pam (the first)");
+	assert_int_equal(cfg_restart_needed(new, old, paths, 32), 0);
+	cfg_free(old);
 	cfg_free(new);
 }
 
