@@ -37,6 +37,7 @@ struct talk {
 	char username[IPC_USER_LEN];
 	bool asks; // waits for its user
 	bool over; // auth knows how it ended, or does not want to
+	bool reaped; // its keeper is no more, and was the last to have its other end
 	int fd; // our end of its standard input; -1: closed
 	struct event *start, *input, *output;
 	struct keeper keeper; // pid 0: not started yet
@@ -116,29 +117,12 @@ static void talk_free(struct talk *talk) {
 // Nobody waits for it any more. Its place is free when the keeper has ended all of it.
 static void talk_end(struct talk *talk) {
 	talk->over = true;
+	if (talk->reaped)
+		return; // on_child frees it
 	if (talk->keeper.pid > 0)
 		kill(talk->keeper.pid, SIGTERM);
 	else
 		talk_free(talk);
-}
-
-static void on_child(evutil_socket_t sig, short what, void *arg) {
-	struct pam *pam = arg;
-	struct talk *talk;
-	int status;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		TAILQ_FOREACH(talk, &pam->talks, link) {
-			// cppcheck-suppress uninitvar ; TAILQ_FOREACH sets it
-			if (talk->keeper.pid == pid)
-				break;
-		}
-		if (talk == NULL)
-			continue;
-		answer_undecided(talk, "its process has ended, or its time is over");
-		talk_free(talk);
-	}
 }
 
 // --- from a conversation, which has run modules of others ---
@@ -175,6 +159,29 @@ static void on_input(evutil_socket_t fd, short what, void *arg) {
 		talk_end(talk);
 	if (len <= 0)
 		event_del(talk->input);
+}
+
+static void on_child(evutil_socket_t sig, short what, void *arg) {
+	struct pam *pam = arg;
+	struct talk *talk;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		TAILQ_FOREACH(talk, &pam->talks, link) {
+			// cppcheck-suppress uninitvar ; TAILQ_FOREACH sets it
+			if (talk->keeper.pid == pid)
+				break;
+		}
+		if (talk == NULL)
+			continue;
+		// What it said last may wait to be read: this signal may be another's, before it.
+		talk->reaped = true;
+		if (talk->input != NULL)
+			on_input(talk->fd, EV_READ, talk);
+		answer_undecided(talk, "its process has ended, or its time is over");
+		talk_free(talk);
+	}
 }
 
 // Modules log by themselves; what they or their programs print is shown here.

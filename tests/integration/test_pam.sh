@@ -86,6 +86,20 @@ form old username=old "$right"
 says old 'Your password has expired'
 pass "a wrong password and an expired one are refused"
 
+# --- many at once ---
+
+names=() jobs_many=()
+for n in $(seq 24); do
+	names+=("many$n")
+	form "many$n" username=ann "$right" &
+	jobs_many+=($!)
+done
+wait "${jobs_many[@]}"
+for name in "${names[@]}"; do
+	says "$name" 'auth id="success"'
+done
+pass "24 logins at once, whose processes end while others are started"
+
 # --- questions ---
 
 service "$unix" "$oath" "$account"
