@@ -204,7 +204,8 @@ struct session *session_import(struct session_mgr *mgr, const struct record_sess
 	}
 	load_fields(session, record);
 	session->sid = (struct abi_sid){index, store_generation_next(mgr->store)};
-	if (session_extra_set(session, &record->settings) != 0)
+	if (session_extra_set(session, &record->settings) != 0 ||
+		session_facts_set(session, &record->facts) != 0)
 		log_error("store_settings", "session=%u", index);
 	// That connection is over; its scripts were the other gateway's.
 	session->used = usage_total(session);

@@ -362,6 +362,7 @@ void share_forget(struct session_mgr *mgr, struct session *session) {
 void share_gone(struct session_mgr *mgr, struct session *session) {
 	struct deletion *deletion;
 
+	share_forget(mgr, session); // written behind its deletion it would be there again
 	if (!mgr->share || session->share_lost || mgr->share->nb_deletions >= SHARE_DELETIONS_MAX)
 		return;
 	deletion = calloc(1, sizeof(*deletion));

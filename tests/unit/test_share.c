@@ -81,6 +81,9 @@ static void others(uint8_t cookie, uint8_t *blob) {
 	record.live.rx_bytes = 10;
 	memcpy(record.inner4.bytes + 10, "\xff\xff\x0a\x09\0\4", 6);
 	strcpy(record.user, "bob");
+	record.facts.password_file = 1;
+	record.facts.class_len = 3;
+	memcpy(record.facts.class_values, "\2a", 3);
 	assert_int_equal(share_record_seal(seal_key, &record, blob), 0);
 }
 
@@ -138,6 +141,10 @@ static void test_taken(void **state) {
 	assert_string_equal(session->str[STR_USER], "bob");
 	assert_int_equal(session->share_epoch, 7);
 	assert_int_equal(usage_total(session).rx_bytes, 1010);
+	// It ends with its user, and is accounted as the server said, here as there.
+	assert_true(session->password_file);
+	assert_non_null(session->facts);
+	assert_int_equal(session->facts->class_len, 3);
 }
 
 static void test_altered(void **state) {
@@ -195,6 +202,19 @@ static void test_lost(void **state) {
 	assert_int_equal(bench->nb_sent, 0); // it is not ours to delete there
 }
 
+// One that has changed and ends before that was written is not written behind its deletion.
+static void test_gone(void **state) {
+	struct bench *bench = *state;
+	struct abi_sid sid = connected_shared(bench, 1);
+
+	assert_true(bench->mgr->table[sid.index]->share_dirty);
+	assert_int_equal(session_disconnect_id(bench->mgr, sid.index), 0);
+	take_cmd(bench, ABI_CMD_SESSION_DEL);
+	asked(bench, IPC_SHARE_DEL);
+	tick(bench);
+	assert_int_equal(bench->nb_sent, 0);
+}
+
 static void test_away(void **state) {
 	struct bench *bench = *state;
 	struct abi_sid sid = connected_shared(bench, 1);
@@ -248,6 +268,7 @@ int main(void) {
 		T(test_taken),
 		T(test_altered),
 		T(test_lost),
+		T(test_gone),
 		T(test_away),
 		T(test_invalid),
 	};
