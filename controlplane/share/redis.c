@@ -16,7 +16,9 @@
 
 #include "controlplane/proc/clock.h"
 
-#define REPLY_MAX ((size_t)1 << 20) // bytes that are not a whole reply yet
+// Bytes that are not a whole reply yet. The reader makes objects of the parts of one as they come, so
+// what it still has as bytes does not say how long the reply is.
+#define REPLY_MAX ((size_t)1 << 20)
 
 struct waiting {
 	STAILQ_ENTRY(waiting) link;
@@ -28,6 +30,7 @@ struct redis {
 	struct redis_hooks hooks;
 	struct bufferevent *bev;
 	redisReader *reader;
+	size_t fed; // since the last whole reply
 	STAILQ_HEAD(, waiting) waiting; // in the order of the commands
 	unsigned nb_waiting;
 	bool busy; // in on_read(): freed at its end
@@ -88,18 +91,20 @@ static void on_read(struct bufferevent *bev, void *arg) {
 	if (len && (!data || redisReaderFeed(redis->reader, (const char *)data, len) != REDIS_OK))
 		why = "no memory";
 	evbuffer_drain(in, len);
-	if (redis->reader->len > REPLY_MAX)
-		why = "a reply is too long";
+	redis->fed += len;
 	while (!why && !redis->freed) {
 		if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK)
 			why = redis->reader->errstr;
 		else if (!reply)
 			break;
 		else {
+			redis->fed = 0;
 			why = deliver(redis, reply);
 			freeReplyObject(reply);
 		}
 	}
+	if (!why && redis->fed > REPLY_MAX)
+		why = "a reply is too long";
 	if (why)
 		lose(redis, why);
 	redis->busy = false;
