@@ -176,13 +176,10 @@ static void merge(struct ipc_user_settings *to, const struct ipc_user_settings *
 // The dataplane's part. Of a connection that is not the session's any more nothing is said: the
 // new one gets its policy when it is installed.
 static void enforce(struct session_mgr *mgr, struct session *session) {
-	struct abi_cmd cmd = {.type = ABI_CMD_SESSION_UPDATE, .sid = session->sid};
-
 	accounting_interval(mgr, session);
 	if (!session->installed || session->installed != session->sid.generation)
 		return;
-	session_policy(mgr, session, &cmd.policy);
-	if (dplane_command(mgr->dplane, &cmd, NULL, NULL) != 0)
+	if (session_policy_send(mgr, session) != 0)
 		mgr->sweep = 0;
 }
 

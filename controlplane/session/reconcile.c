@@ -6,6 +6,7 @@
 // does not is deleted there; what the table believes connected and was not in the answer has lost
 // its connection. The same happens when the dataplane says that it had to drop events.
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -300,16 +301,53 @@ void reconcile_lost(void *arg) {
 
 // --- the tick ---
 
+struct policy_step {
+	struct session_mgr *mgr;
+	struct abi_sid sid;
+};
+
+// A dataplane that is busy is told again. Without its new filter a session would go on with what it
+// had: it ends, and its client comes back to be let in with the filter, or not.
+static void policy_set(int status, void *arg) {
+	struct policy_step *step = arg;
+	struct session_mgr *mgr = step->mgr;
+	struct session *session = session_get(mgr, step->sid);
+
+	free(step);
+	if (!session || session->installed != session->sid.generation)
+		return;
+	if ((status == -EAGAIN || status == -ENOMEM) && session->sid.index < mgr->sweep)
+		mgr->sweep = session->sid.index;
+	if (status != -ENOENT)
+		return;
+	log_error("policy_refused", "session=%u.%u user=%s text=\"its filter is not there\"",
+		session->sid.index, session->sid.generation, log_value(session->str[STR_USER]));
+	session_uninstall(mgr, session, ABI_END_TEMPORARY);
+	session_ended(mgr, session, ABI_END_TEMPORARY);
+}
+
+int session_policy_send(struct session_mgr *mgr, struct session *session) {
+	struct abi_cmd cmd = {.type = ABI_CMD_SESSION_UPDATE, .sid = session->sid};
+	struct policy_step *step = malloc(sizeof(*step));
+	int ret = -ENOMEM;
+
+	if (step) {
+		*step = (struct policy_step){mgr, session->sid};
+		session_policy(mgr, session, &cmd.policy);
+		ret = dplane_command(mgr->dplane, &cmd, policy_set, step);
+	}
+	if (ret != 0)
+		free(step);
+	return ret;
+}
+
 static void policy_sweep(struct session_mgr *mgr) {
 	for (unsigned n = 0; n < SWEEP_BURST && mgr->sweep < mgr->index_end; mgr->sweep++) {
 		struct session *session = mgr->table[mgr->sweep];
-		struct abi_cmd cmd = {.type = ABI_CMD_SESSION_UPDATE};
 
 		if (!session || !session->installed || session->connecting || is_adopted(session))
 			continue;
-		cmd.sid = session->sid;
-		session_policy(mgr, session, &cmd.policy);
-		if (dplane_command(mgr->dplane, &cmd, NULL, NULL) != 0)
+		if (session_policy_send(mgr, session) != 0)
 			return; // goes on with this one at the next tick
 		iroutes_set(mgr, session);
 		n++;

@@ -441,3 +441,6 @@ void reconcile_start(struct session_mgr *mgr);
 void reconcile_event(const struct abi_evt *evt, void *mgr);
 void reconcile_lost(void *mgr); // the dataplane went away
 void reconcile_tick(struct session_mgr *mgr);
+// What the session is held to now, to the dataplane. A session whose filter is not taken is ended. 0 or
+// -errno: to be tried again.
+int session_policy_send(struct session_mgr *mgr, struct session *session);

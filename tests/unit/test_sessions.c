@@ -615,6 +615,35 @@ static void test_filters(void **state) {
 	no_cmd(bench);
 }
 
+// A session that has a tunnel does not go on without a filter that the dataplane does not take.
+static void test_filter_refused(void **state) {
+	struct bench *bench = *state;
+	struct cfg_prefix route = {{AF_INET, {10, 1, 0, 0}}, 16};
+	struct abi_sid sid = connected(bench, 1, "ann");
+	struct abi_cmd part, cmd;
+
+	bench->cfg.network.split_include = &route;
+	bench->cfg.network.nb_split_include = 1;
+	bench->cfg.network.reach.to_routes = true;
+	bench->mgr->sweep = 0;
+	reconcile_tick(bench->mgr);
+	part = take_cmd(bench, ABI_CMD_FILTER_ADD);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_UPDATE);
+	complete(bench, &part, 0);
+	complete(bench, &cmd, -EAGAIN); // it is busy
+	no_cmd(bench);
+	filters_lost(bench->mgr);
+	reconcile_tick(bench->mgr);
+	part = take_cmd(bench, ABI_CMD_FILTER_ADD);
+	complete(bench, &part, -ENOSPC);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_UPDATE);
+	complete(bench, &cmd, -ENOENT);
+	cmd = take_cmd(bench, ABI_CMD_SESSION_DEL);
+	assert_int_equal(cmd.sid.generation, sid.generation);
+	assert_int_equal(cmd.session_del.reason, ABI_END_TEMPORARY);
+	assert_int_equal(state_of(bench, 1), SESSION_DISCONNECTED);
+}
+
 // More rules than fit one command, and a dataplane that refuses them.
 static void test_filter_parts(void **state) {
 	struct bench *bench = *state;
@@ -758,6 +787,7 @@ int main(void) {
 		T(test_full_disk),
 		T(test_adopted),
 		T(test_filters),
+		T(test_filter_refused),
 		T(test_filter_parts),
 		T(test_iroutes),
 	};
