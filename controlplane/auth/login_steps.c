@@ -224,6 +224,22 @@ static void alternatives_skip(struct login_attempt *at) {
 	}
 }
 
+// What factors have said that this alternative does not ask for counts for nothing in it: a user who
+// enters without the certificate has no groups of the method that asks for one.
+static void others_forget(struct login_attempt *at) {
+	const uint8_t *places = at->alternatives[at->alternative];
+	uint32_t own = 0;
+
+	for (unsigned i = 0; i < CFG_FACTORS_MAX && places[i] != 0; i++)
+		own |= bit((enum cfg_factor)places[i]);
+	if ((at->passed & ~own) == 0)
+		return;
+	at->passed = 0; // which of them said what is not known any more
+	memset(at->groups, 0, sizeof(at->groups));
+	memset(&at->settings, 0, sizeof(at->settings));
+	memset(&at->facts, 0, sizeof(at->facts));
+}
+
 // The next alternative whose first factor has not failed in this attempt, from the one at hand on.
 static void alternative_begin(struct login *login) {
 	struct login_attempt *at = &login->at;
@@ -232,6 +248,7 @@ static void alternative_begin(struct login *login) {
 		alternatives_skip(at);
 	if (at->alternative < at->nb_alternatives) {
 		at->place = 0;
+		others_forget(at);
 		if ((at->passed & bit(at->alternatives[at->alternative][0])) != 0)
 			factor_done(login, &(struct factor_outcome){.result = FACTOR_PASSED});
 		else

@@ -213,6 +213,33 @@ static void test_user(void **state) {
 	assert_string_equal(login.asked.username, "Ann.Lee");
 }
 
+// What a factor of a way that failed has said of the user is not the session's, unless the way that
+// lets in asks for that factor, too.
+static void test_other_way(void **state) {
+	const enum cfg_factor cert = CFG_FACTOR_CERTIFICATE;
+	const struct ipc_user_settings settings = {.set = IPC_SET_IDLE_TIMEOUT, .idle_timeout = 7};
+	const struct ipc_acct_facts facts = {.class_len = 2, .class_values = {1, 'c'}};
+	struct login login;
+
+	set(&alternatives[0], cert, code);
+	says[cert] = (struct factor_outcome){.result = FACTOR_PASSED,
+		.groups = "admin",
+		.settings = &settings,
+		.accounting = &facts};
+	says[code] = (struct factor_outcome){.result = FACTOR_FAILED};
+	says[pw] = (struct factor_outcome){.result = FACTOR_PASSED, .groups = "staff"};
+	assert_int_equal(begin(&login), IN);
+	assert_string_equal(login.at.groups, "staff");
+	assert_int_equal(login.at.settings.set, 0);
+	assert_int_equal(login.at.facts.class_len, 0);
+	assert_int_equal(login.at.passed, 1u << pw);
+	set(&alternatives[1], pw, cert);
+	assert_int_equal(begin(&login), IN);
+	assert_int_equal(nb_steps[cert], 1);
+	assert_string_equal(login.at.groups, "admin,staff");
+	assert_int_equal(login.at.settings.idle_timeout, 7);
+}
+
 // As configured ANN is ann, whoever says it.
 static void test_user_lower(void **state) {
 	struct login login;
@@ -410,6 +437,7 @@ int main(void) {
 		cmocka_unit_test_setup(test_two, setup),
 		cmocka_unit_test_setup(test_undecided, setup),
 		cmocka_unit_test_setup(test_user, setup),
+		cmocka_unit_test_setup(test_other_way, setup),
 		cmocka_unit_test_setup(test_user_lower, setup),
 		cmocka_unit_test_setup(test_user_of_no_use, setup),
 		cmocka_unit_test_setup(test_token, setup),
