@@ -13,7 +13,7 @@ enum ipc_share {
 	// The owner's record and addresses. -ESTALE: another owns it; -EADDRINUSE: `which` address
 	// belongs to another session. Nothing was changed then.
 	IPC_SHARE_PUT = 2,
-	IPC_SHARE_DEL = 3, // by its owner; else no-op
+	IPC_SHARE_DEL = 3, // by its owner, for good; else no-op
 };
 
 struct ipc_share_ask {
@@ -21,7 +21,7 @@ struct ipc_share_ask {
 	uint32_t what; // enum ipc_share
 	uint32_t blob_len; // IPC_SHARE_PUT
 	uint64_t epoch; // that the owner knows; 0: none yet, since its start
-	uint64_t ttl_ms; // IPC_SHARE_PUT, IPC_SHARE_TAKE
+	uint64_t ttl_ms; // IPC_SHARE_DEL: for so long nobody may write it anew
 	uint8_t name[IPC_HASH_LEN]; // of the session
 	struct abi_addr inner4, inner6; // all zero: none
 	uint8_t blob[IPC_SHARE_BLOB_MAX]; // sealed

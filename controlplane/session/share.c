@@ -381,6 +381,7 @@ static int deletion_send(struct session_mgr *mgr, struct deletion *deletion) {
 	struct ipc_share_ask msg = {
 		.what = IPC_SHARE_DEL,
 		.epoch = deletion->epoch,
+		.ttl_ms = ttl_ms(mgr, NULL),
 		.inner4 = deletion->inner4,
 		.inner6 = deletion->inner6,
 	};

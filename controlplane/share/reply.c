@@ -10,10 +10,12 @@
 // the name of its session.
 //
 // The epoch grows with each change of owner. So of two processes with one name only one goes on.
+// One that has ended is nobody's for as long as its cookie could be good, instead of being away: a
+// gateway that was cut off and had it before must not write it anew.
 static const char *const scripts[] = {
 	// KEYS: session. ARGV: node, epoch, ttl.
 	[IPC_SHARE_TAKE] = "local v = redis.call('HMGET', KEYS[1], 'o', 'e', 'r')\n"
-			   "if not v[1] then return {-2} end\n"
+			   "if not v[1] or v[1] == '' then return {-2} end\n"
 			   "if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then\n"
 			   "  redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
 			   "end\n"
@@ -43,7 +45,9 @@ static const char *const scripts[] = {
 		"if v[1] and (v[1] ~= ARGV[1] or (ARGV[2] ~= '0' and ARGV[2] ~= v[2])) then\n"
 		"  return {-1}\n"
 		"end\n"
-		"redis.call('DEL', KEYS[1])\n"
+		"redis.call('HSET', KEYS[1], 'o', '', 'e', v[2] or '1')\n"
+		"redis.call('HDEL', KEYS[1], 'r')\n"
+		"redis.call('PEXPIRE', KEYS[1], ARGV[3])\n"
 		"for i = 2, #KEYS do\n"
 		"  if redis.call('GET', KEYS[i]) == ARGV[4] then redis.call('DEL', KEYS[i]) end\n"
 		"end\n"

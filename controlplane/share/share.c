@@ -262,8 +262,8 @@ static int on_ask(struct share *share, const struct ipc_share_ask *msg) {
 
 	if (msg->what < IPC_SHARE_TAKE || msg->what > IPC_SHARE_DEL ||
 		msg->blob_len > sizeof(msg->blob) ||
-		(msg->what == IPC_SHARE_PUT) != (msg->blob_len > 0) ||
-		(msg->what != IPC_SHARE_DEL && !msg->ttl_ms) || msg->ttl_ms > INT64_MAX / 2)
+		(msg->what == IPC_SHARE_PUT) != (msg->blob_len > 0) || !msg->ttl_ms ||
+		msg->ttl_ms > INT64_MAX / 2)
 		return -EINVAL;
 	ask = share->up ? place(share) : NULL;
 	if (!ask) {

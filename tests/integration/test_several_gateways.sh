@@ -140,11 +140,9 @@ pass "the server is filled anew; the first gateway does not take the session bac
 
 # ---- one owner an address, whoever logs in where and connects where
 
-cat >"$dir/crowd.py" <<-'EOP'
-	import random, re, socket, ssl, sys
-	random.seed(int(sys.argv[1]))
+cat >"$dir/talk.py" <<-'EOP'
+	import re, socket, ssl
 	tls = ssl._create_unverified_context()
-	gateways = ["192.0.2.11", "192.0.2.12"]
 	def talk(gateway, request):
 	    with tls.wrap_socket(socket.create_connection((gateway, 443), 10)) as s:
 	        s.sendall(request.encode())
@@ -162,6 +160,12 @@ cat >"$dir/crowd.py" <<-'EOP'
 	def addresses(answer):
 	    assert answer.startswith("HTTP/1.1 200"), answer
 	    return re.findall(r"X-CSTP-Address(?:-IP6)?: ([0-9a-f.:]+)", answer)
+EOP
+cat >"$dir/crowd.py" <<-'EOP'
+	import random, re, sys
+	from talk import addresses, connect, talk
+	random.seed(int(sys.argv[1]))
+	gateways = ["192.0.2.11", "192.0.2.12"]
 	seen = {sys.argv[2]: "c", sys.argv[3]: "c"}
 	cookies = []
 	def login(gateway):
@@ -187,6 +191,46 @@ EOP
 : >"$dir/log/crowd"
 cookie=$(ns cl python3 "$dir/crowd.py" "$SEED" "$c4" "$c6" 2>>"$dir/log/crowd") || fail "the crowd: $(tail -3 "$dir/log/crowd")"
 pass "30 logins over both gateways: no address twice, the same ones when they come again"
+
+# ---- a gateway that was cut off does not bring back what has ended meanwhile
+
+cat >"$dir/one.py" <<-'EOP'
+	import re, sys
+	from talk import connect
+	answer = connect(sys.argv[1], sys.argv[2])
+	print(answer.split()[1], *re.findall(r"X-CSTP-Address: ([0-9.]+)", answer))
+EOP
+connects() { ns cl python3 "$dir/one.py" "192.0.2.1$1" "$2"; } # connects 1|2 COOKIE: status, address
+login b
+token=$(sed -n 's/^Set-Cookie: webvpn=\([^;]*\);.*/\1/Ip' "$dir/head" | head -1)
+read -r status address < <(connects 2 "$token")
+[ "$status" = 200 ] || fail "CONNECT at b: $status"
+shared_address() { [ -n "$(redis get "$(redis --raw keys 'penstock:a:*' | head -1)")" ]; }
+wait_until "$WAIT" shared_address
+: >"$dir/log/controlplane-b"
+ns gb nft -f - <<-END
+	table inet cut {
+		chain out {
+			type filter hook output priority filter;
+			ip daddr 198.51.100.2 tcp dport 6379 drop
+		}
+	}
+END
+wait_log "$dir/log/controlplane-b" 'event=share_state server=away' 40
+read -r status again < <(connects 1 "$token")
+[ "$status/$again" = "200/$address" ] || fail "CONNECT at a: $status $again"
+on a disconnect id "$(on a --json show sessions | jq -r --arg a "$address" '.[] | select(.ipv4 == $a) | .id')" >/dev/null ||
+	fail "disconnect at a"
+refused_at_a() { [ "$(connects 1 "$token")" = 401 ]; }
+wait_until "$WAIT" refused_at_a
+ns gb nft delete table inet cut
+wait_log "$dir/log/controlplane-b" 'event=share_state server=up' 40
+gone_at_b() { [ "$(on b --json show sessions | jq --arg a "$address" '[.[] | select(.ipv4 == $a)] | length')" = 0 ]; }
+wait_until "$WAIT" gone_at_b
+for n in 1 2; do
+	[ "$(connects $n "$token")" = 401 ] || fail "a session that was ended is back at gateway $n"
+done
+pass "a gateway that was cut off does not bring back a session that was ended"
 
 # ---- the server lies
 
