@@ -56,6 +56,7 @@ static void check_alternatives(struct errors *errors, const struct cfg *cfg) {
 	for (size_t i = 0; i < cfg->nb_vhosts; i++) {
 		const struct cfg_vhost *vhost = &cfg->vhosts[i];
 		snprintf(path, sizeof(path), TOP "/virtual-host[name='%s']", vhost->name);
+		check_passwords(errors, vhost->alternatives, vhost->nb_alternatives, path);
 		check_tokens(errors, vhost->alternatives, vhost->nb_alternatives, path);
 	}
 }
