@@ -141,31 +141,13 @@ int edge_guard_bans(struct child *child, const struct ipc_bans *msg) {
 
 // --- a new session process ---
 
-struct piece {
-	struct ipc_chan *session;
-	struct ipc_bans msg;
-};
-
-static void piece_send(struct piece *piece) {
-	if (piece->msg.nb_bans > 0)
-		ipc_send(piece->session, IPC_BANS, &piece->msg.hdr, sizeof(piece->msg), NULL, 0);
-	piece->msg = (struct ipc_bans){0};
-}
-
-static int piece_add(const struct ban_info *info, void *arg) {
-	struct piece *piece = arg;
-
-	piece->msg.bans[piece->msg.nb_bans++] = ipc_ban_of(info, false);
-	if (piece->msg.nb_bans == IPC_BANS_MAX)
-		piece_send(piece);
-	return 0;
+static void bans_send(struct ipc_bans *msg, void *arg) {
+	ipc_send(arg, IPC_BANS, &msg->hdr, sizeof(*msg), NULL, 0);
 }
 
 void edge_guard_session_up(struct child *child) {
-	struct piece piece = {.session = child_peer(child, IPC_SESSION, 0)};
+	struct ipc_chan *session = child_peer(child, IPC_SESSION, 0);
 
-	if (piece.session == NULL)
-		return;
-	bans_each(edge_of(child)->guard->bans, false, 0, clock_s(), piece_add, &piece);
-	piece_send(&piece);
+	if (session != NULL)
+		ipc_bans_all(edge_of(child)->guard->bans, clock_s(), bans_send, session);
 }

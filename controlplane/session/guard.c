@@ -83,35 +83,22 @@ void guard_cfg(struct guard *guard, const struct cfg *cfg) {
 
 // --- an edge that has come ---
 
-struct piece {
+struct newcomer {
 	struct guard *guard;
 	unsigned edge;
-	struct ipc_bans msg;
 };
 
-static void piece_send(struct piece *piece) {
-	const struct guard_hooks *hooks = &piece->guard->hooks;
+static void bans_send(struct ipc_bans *msg, void *arg) {
+	const struct newcomer *newcomer = arg;
+	const struct guard_hooks *hooks = &newcomer->guard->hooks;
 
-	if (piece->msg.nb_bans > 0)
-		hooks->send(IPC_EDGE, piece->edge, IPC_BANS, &piece->msg.hdr, sizeof(piece->msg),
-			hooks->arg);
-	piece->msg = (struct ipc_bans){0};
-}
-
-static int piece_add(const struct ban_info *info, void *arg) {
-	struct piece *piece = arg;
-
-	piece->msg.bans[piece->msg.nb_bans++] = ipc_ban_of(info, false);
-	if (piece->msg.nb_bans == IPC_BANS_MAX)
-		piece_send(piece);
-	return 0;
+	hooks->send(IPC_EDGE, newcomer->edge, IPC_BANS, &msg->hdr, sizeof(*msg), hooks->arg);
 }
 
 void guard_edge_up(struct guard *guard, unsigned index) {
-	struct piece piece = {.guard = guard, .edge = index};
+	struct newcomer newcomer = {guard, index};
 
-	bans_each(guard->bans, false, 0, clock_s(), piece_add, &piece);
-	piece_send(&piece);
+	ipc_bans_all(guard->bans, clock_s(), bans_send, &newcomer);
 }
 
 // --- messages ---
