@@ -150,6 +150,9 @@ struct cfg_network {
 	bool tunnel_all_dns;
 	bool client_bypass_protocol;
 	char *banner;
+	char *proxy_url; // of a PAC file; %{U} and %{G} in it are user and group
+	char **custom_headers; // lines of the answer to CONNECT, with the same
+	size_t nb_custom_headers;
 	char *pre_login_banner;
 	uint16_t mtu; // of inner packets at most; 0: from the client's link
 	uint32_t keepalive;
@@ -168,43 +171,45 @@ struct cfg_network {
 };
 
 // Bits of struct cfg_settings.set.
-#define CFG_SET_DNS (1u << 0)
-#define CFG_SET_NBNS (1u << 1)
-#define CFG_SET_SPLIT_INCLUDE (1u << 2)
-#define CFG_SET_SPLIT_EXCLUDE (1u << 3)
-#define CFG_SET_SPLIT_DNS (1u << 4)
-#define CFG_SET_DEFAULT_DOMAIN (1u << 5)
-#define CFG_SET_TUNNEL_ALL_DNS (1u << 6)
-#define CFG_SET_CLIENT_BYPASS (1u << 7)
-#define CFG_SET_BANNER (1u << 8)
-#define CFG_SET_MTU (1u << 9)
-#define CFG_SET_KEEPALIVE (1u << 10)
-#define CFG_SET_DPD (1u << 11)
-#define CFG_SET_MOBILE_DPD (1u << 12)
-#define CFG_SET_IDLE_TIMEOUT (1u << 13)
-#define CFG_SET_SESSION_TIMEOUT (1u << 14)
-#define CFG_SET_REKEY_TIME (1u << 15)
-#define CFG_SET_SWITCH_TO_TCP (1u << 16)
-#define CFG_SET_RX_RATE (1u << 17)
-#define CFG_SET_TX_RATE (1u << 18)
-#define CFG_SET_HOSTNAME (1u << 19)
-#define CFG_SET_POOLS (1u << 20)
-#define CFG_SET_NO_UDP (1u << 21)
-#define CFG_SET_MAX_SAME_CLIENTS (1u << 22)
-#define CFG_SET_DENY_ROAMING (1u << 23)
-#define CFG_SET_IPV4 (1u << 24)
-#define CFG_SET_IPV6 (1u << 25)
-#define CFG_SET_TO_ROUTES (1u << 26)
-#define CFG_SET_TO_PORTS (1u << 27)
-#define CFG_SET_FILTER (1u << 28)
-#define CFG_SET_MOBILE_IDLE (1u << 29)
-#define CFG_SET_IROUTES (1u << 30)
-#define CFG_SET_DSCP (1u << 31)
+#define CFG_SET_DNS (UINT64_C(1) << 0)
+#define CFG_SET_NBNS (UINT64_C(1) << 1)
+#define CFG_SET_SPLIT_INCLUDE (UINT64_C(1) << 2)
+#define CFG_SET_SPLIT_EXCLUDE (UINT64_C(1) << 3)
+#define CFG_SET_SPLIT_DNS (UINT64_C(1) << 4)
+#define CFG_SET_DEFAULT_DOMAIN (UINT64_C(1) << 5)
+#define CFG_SET_TUNNEL_ALL_DNS (UINT64_C(1) << 6)
+#define CFG_SET_CLIENT_BYPASS (UINT64_C(1) << 7)
+#define CFG_SET_BANNER (UINT64_C(1) << 8)
+#define CFG_SET_MTU (UINT64_C(1) << 9)
+#define CFG_SET_KEEPALIVE (UINT64_C(1) << 10)
+#define CFG_SET_DPD (UINT64_C(1) << 11)
+#define CFG_SET_MOBILE_DPD (UINT64_C(1) << 12)
+#define CFG_SET_IDLE_TIMEOUT (UINT64_C(1) << 13)
+#define CFG_SET_SESSION_TIMEOUT (UINT64_C(1) << 14)
+#define CFG_SET_REKEY_TIME (UINT64_C(1) << 15)
+#define CFG_SET_SWITCH_TO_TCP (UINT64_C(1) << 16)
+#define CFG_SET_RX_RATE (UINT64_C(1) << 17)
+#define CFG_SET_TX_RATE (UINT64_C(1) << 18)
+#define CFG_SET_HOSTNAME (UINT64_C(1) << 19)
+#define CFG_SET_POOLS (UINT64_C(1) << 20)
+#define CFG_SET_NO_UDP (UINT64_C(1) << 21)
+#define CFG_SET_MAX_SAME_CLIENTS (UINT64_C(1) << 22)
+#define CFG_SET_DENY_ROAMING (UINT64_C(1) << 23)
+#define CFG_SET_IPV4 (UINT64_C(1) << 24)
+#define CFG_SET_IPV6 (UINT64_C(1) << 25)
+#define CFG_SET_TO_ROUTES (UINT64_C(1) << 26)
+#define CFG_SET_TO_PORTS (UINT64_C(1) << 27)
+#define CFG_SET_FILTER (UINT64_C(1) << 28)
+#define CFG_SET_MOBILE_IDLE (UINT64_C(1) << 29)
+#define CFG_SET_IROUTES (UINT64_C(1) << 30)
+#define CFG_SET_DSCP (UINT64_C(1) << 31)
+#define CFG_SET_PROXY_URL (UINT64_C(1) << 32)
+#define CFG_SET_CUSTOM_HEADERS (UINT64_C(1) << 33)
 
 // What is different for the sessions of a virtual host, a group or a user. What is not in `set` is
 // empty or 0 and counts for nothing.
 struct cfg_settings {
-	uint32_t set; // CFG_SET_*
+	uint64_t set; // CFG_SET_*
 	struct cfg_network network; // no pre_login_banner
 	char *hostname; // that the client is told to be its own
 	char **pools; // names
@@ -221,7 +226,7 @@ struct cfg_settings {
 // Restrictions by name.
 struct cfg_filter {
 	char *name;
-	uint32_t set; // CFG_SET_TO_ROUTES, CFG_SET_TO_PORTS
+	uint64_t set; // CFG_SET_TO_ROUTES, CFG_SET_TO_PORTS
 	struct cfg_reach reach;
 };
 

@@ -93,6 +93,8 @@ void build_network(struct build *build, const struct lyd_node *node, struct cfg_
 	net->tunnel_all_dns = tree_bool(node, "tunnel-all-dns");
 	net->client_bypass_protocol = tree_bool(node, "client-bypass-protocol");
 	net->banner = build_string(build, node, "banner");
+	net->proxy_url = build_string(build, node, "proxy-url");
+	build_strings(build, node, "custom-header", &net->custom_headers, &net->nb_custom_headers);
 	net->pre_login_banner = build_string(build, node, "pre-login-banner");
 	net->mtu = tree_number(node, "mtu");
 	net->keepalive = tree_number(node, "keepalive");
@@ -113,7 +115,7 @@ void build_network(struct build *build, const struct lyd_node *node, struct cfg_
 
 static const struct {
 	const char *leaf;
-	uint32_t bit;
+	uint64_t bit;
 } leaves[] = {
 	{"dns", CFG_SET_DNS},
 	{"nbns", CFG_SET_NBNS},
@@ -124,6 +126,8 @@ static const struct {
 	{"tunnel-all-dns", CFG_SET_TUNNEL_ALL_DNS},
 	{"client-bypass-protocol", CFG_SET_CLIENT_BYPASS},
 	{"banner", CFG_SET_BANNER},
+	{"proxy-url", CFG_SET_PROXY_URL},
+	{"custom-header", CFG_SET_CUSTOM_HEADERS},
 	{"mtu", CFG_SET_MTU},
 	{"keepalive", CFG_SET_KEEPALIVE},
 	{"dpd", CFG_SET_DPD},
@@ -177,6 +181,8 @@ void build_network_free(struct cfg_network *net) {
 	build_strings_free(net->split_dns, net->nb_split_dns);
 	free(net->default_domain);
 	free(net->banner);
+	free(net->proxy_url);
+	build_strings_free(net->custom_headers, net->nb_custom_headers);
 	free(net->pre_login_banner);
 	free(net->reach.services);
 }

@@ -365,6 +365,39 @@ static void banner(const struct answer *a) {
 	buf_puts(a->out, "\r\n");
 }
 
+// With user and group in the places of %{U} and %{G}; in a URL percent-encoded.
+static void text_with_names(const struct answer *a, const char *text, bool url) {
+	char encoded[3 * IPC_USER_LEN];
+
+	_Static_assert(IPC_USER_LEN >= IPC_GROUP_LEN, "either fits");
+	while (*text != '\0') {
+		bool user = strncmp(text, "%{U}", 4) == 0;
+
+		if (!user && strncmp(text, "%{G}", 4) != 0) {
+			buf_add(a->out, text++, 1);
+			continue;
+		}
+		const char *name = user ? a->result->username : a->result->group;
+
+		if (url)
+			percent_encode(encoded, name);
+		buf_puts(a->out, url ? encoded : name);
+		text += 4;
+	}
+	buf_puts(a->out, "\r\n");
+}
+
+static void custom(const struct answer *a) {
+	const struct cfg_network *net = &a->settings->network;
+
+	if (net->proxy_url != NULL && net->proxy_url[0] != '\0') {
+		buf_puts(a->out, "X-CSTP-MSIE-Proxy-PAC-URL: ");
+		text_with_names(a, net->proxy_url, true);
+	}
+	for (size_t i = 0; i < net->nb_custom_headers; i++)
+		text_with_names(a, net->custom_headers[i], false);
+}
+
 static void accept_answer(const struct answer *a) {
 	const struct cfg_network *net = &a->settings->network;
 	struct buf *out = a->out;
@@ -389,6 +422,7 @@ static void accept_answer(const struct answer *a) {
 	header_number(out, "X-CSTP-Base-MTU", a->result->base_mtu);
 	header_number(out, "X-CSTP-MTU", a->result->cstp_mtu);
 	banner(a);
+	custom(a);
 	buf_puts(out, "\r\n");
 }
 

@@ -32,7 +32,7 @@ static struct cfg_addr cfg_of(const struct abi_addr *addr) {
 
 // --- the configuration's ---
 
-static void put_lists(struct cfg_network *to, uint32_t set, const struct cfg_network *from) {
+static void put_lists(struct cfg_network *to, uint64_t set, const struct cfg_network *from) {
 	if (set & CFG_SET_DNS) {
 		to->dns = from->dns;
 		to->nb_dns = from->nb_dns;
@@ -53,20 +53,26 @@ static void put_lists(struct cfg_network *to, uint32_t set, const struct cfg_net
 		to->split_dns = from->split_dns;
 		to->nb_split_dns = from->nb_split_dns;
 	}
+	if (set & CFG_SET_CUSTOM_HEADERS) {
+		to->custom_headers = from->custom_headers;
+		to->nb_custom_headers = from->nb_custom_headers;
+	}
 }
 
-static void put_texts(struct cfg_network *to, uint32_t set, const struct cfg_network *from) {
+static void put_texts(struct cfg_network *to, uint64_t set, const struct cfg_network *from) {
 	if (set & CFG_SET_DEFAULT_DOMAIN)
 		to->default_domain = from->default_domain;
 	if (set & CFG_SET_BANNER)
 		to->banner = from->banner;
+	if (set & CFG_SET_PROXY_URL)
+		to->proxy_url = from->proxy_url;
 	if (set & CFG_SET_TUNNEL_ALL_DNS)
 		to->tunnel_all_dns = from->tunnel_all_dns;
 	if (set & CFG_SET_CLIENT_BYPASS)
 		to->client_bypass_protocol = from->client_bypass_protocol;
 }
 
-static void put_numbers(struct cfg_network *to, uint32_t set, const struct cfg_network *from) {
+static void put_numbers(struct cfg_network *to, uint64_t set, const struct cfg_network *from) {
 	if (set & CFG_SET_MTU)
 		to->mtu = from->mtu;
 	if (set & CFG_SET_KEEPALIVE)
@@ -95,7 +101,7 @@ static void put_numbers(struct cfg_network *to, uint32_t set, const struct cfg_n
 	}
 }
 
-static void put_reach(struct cfg_reach *to, uint32_t set, const struct cfg_reach *from) {
+static void put_reach(struct cfg_reach *to, uint64_t set, const struct cfg_reach *from) {
 	if (set & CFG_SET_TO_ROUTES)
 		to->to_routes = from->to_routes;
 	if (!(set & CFG_SET_TO_PORTS))
@@ -118,7 +124,7 @@ static void put_filter(struct settings *to, const struct cfg *cfg, const char *n
 }
 
 static void put(struct settings *to, const struct cfg *cfg, const struct cfg_settings *from) {
-	uint32_t set = from->set;
+	uint64_t set = from->set;
 
 	if (set & CFG_SET_IROUTES) {
 		to->iroutes = from->iroutes;

@@ -48,6 +48,8 @@ gateway_start '.["penstock:penstock"] |= (
 		"pool": ["lab"],
 		"no-udp": true,
 		"banner": "This is the lab",
+		"proxy-url": "http://pac.example.net/%{U}.pac",
+		"custom-header": ["X-Lab: %{U}"],
 		"split-exclude": ["198.51.100.128/25"]
 	}}])'
 
@@ -127,7 +129,7 @@ case $(inner4 l) in
 10.202.0.*) ;;
 *) fail "the lab's address is $(inner4 l)" ;;
 esac
-env_has l "CISCO_BANNER=This is the lab" CISCO_SPLIT_EXC_0_ADDR=198.51.100.128
+env_has l "CISCO_BANNER=This is the lab" CISCO_PROXY_PAC=http://pac.example.net/bob.pac CISCO_SPLIT_EXC_0_ADDR=198.51.100.128
 ctl --json show sessions | jq -e '.. | objects | select(.virtual_host? == "lab" and .user == "bob")' >/dev/null ||
 	fail "the virtual host is not shown"
 expect_ping l 198.51.100.2

@@ -686,11 +686,17 @@ static void test_connect_variants(void **state) {
 // The answer is made of the settings of the session that the result names.
 static void test_connect_settings(void **state) {
 	static struct cfg_addr own_dns[] = {{AF_INET, {192, 0, 2, 54}}};
+	static char line[] = "X-Desk: %{U} of %{G}%{", *lines[] = {line};
 	static struct cfg_user user = {
 		.name = "ann",
 		.settings = {.set = CFG_SET_DNS | CFG_SET_BANNER | CFG_SET_HOSTNAME |
-				CFG_SET_TUNNEL_ALL_DNS,
-			.network = {.dns = own_dns, .nb_dns = 1, .banner = "Hello, ann"},
+				CFG_SET_TUNNEL_ALL_DNS | CFG_SET_PROXY_URL | CFG_SET_CUSTOM_HEADERS,
+			.network = {.dns = own_dns,
+				.nb_dns = 1,
+				.banner = "Hello, ann",
+				.proxy_url = "http://pac.example.org/%{G}/%{U}.pac",
+				.custom_headers = lines,
+				.nb_custom_headers = 1},
 			.hostname = "anns-laptop"},
 	};
 	struct ipc_connect_result r = result_new();
@@ -701,6 +707,7 @@ static void test_connect_settings(void **state) {
 	with.users = &user;
 	with.nb_users = 1;
 	strcpy(r.username, "ann");
+	strcpy(r.group, "a/b");
 	r.settings.nb_routes = 1;
 	addr4(&r.settings.routes[0].addr, "10.77.0.0");
 	r.settings.routes[0].len = 16;
@@ -712,6 +719,8 @@ static void test_connect_settings(void **state) {
 	has(&x, "X-CSTP-Split-Include: 10.77.0.0/255.255.0.0\r\nX-CSTP-Tunnel-All-DNS: false\r\n");
 	has(&x, "X-CSTP-Split-Exclude: 10.1.2.0/255.255.254.0\r\n");
 	has(&x, "X-CSTP-Banner: Hello, ann\r\n");
+	has(&x, "X-CSTP-MSIE-Proxy-PAC-URL: http://pac.example.org/a%2Fb/ann.pac\r\n");
+	has(&x, "X-Desk: ann of a/b%{\r\n");
 	buf_reset(&x.out);
 	strcpy(r.username, "bob");
 	r.settings.nb_routes = 0;
