@@ -112,8 +112,9 @@ struct dp_session {
 	struct dp_bucket rx_bucket, tx_bucket; // owner
 	struct dp_filter *_Atomic filter; // ctl publishes: where it may reach; NULL: everywhere
 	// ctl alone
+	// The present channel's tuple as the hash has it, which reads it by words of 8.
+	struct abi_tuple hashed __attribute__((aligned(8)));
 	uint8_t dscp; // of `policy`, for streams
-	struct abi_tuple hashed; // the present channel's tuple as the hash has it
 	struct dp_reclaim reclaim;
 } __attribute__((aligned(64)));
 
