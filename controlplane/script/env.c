@@ -173,14 +173,17 @@ static void list_add(struct list *list, const char *item) {
 // As ocserv writes them: IPv4 with a netmask, IPv6 with a length.
 static void prefix_text(const struct cfg_prefix *prefix, bool mask, char *text, size_t size) {
 	char addr[INET6_ADDRSTRLEN], netmask[INET_ADDRSTRLEN];
-	struct in_addr bits = {htonl(prefix->len ? ~0u << (32 - prefix->len) : 0)};
+	struct in_addr bits = {0};
 
 	inet_ntop(prefix->addr.family, prefix->addr.bytes, addr, sizeof(addr));
-	if (mask && prefix->addr.family == AF_INET)
+	if (mask && prefix->addr.family == AF_INET) {
+		if (prefix->len > 0)
+			bits.s_addr = htonl(~0u << (32 - prefix->len));
 		snprintf(text, size, "%s/%s", addr,
 			inet_ntop(AF_INET, &bits, netmask, sizeof(netmask)));
-	else
+	} else {
 		snprintf(text, size, "%s/%u", addr, prefix->len);
+	}
 }
 
 struct list_of {

@@ -25,7 +25,7 @@ static struct cfg_pool pool = {
 };
 static struct cfg_prefix routes[] = {
 	{{AF_INET, {10, 0, 0, 0}}, 8},
-	{{AF_INET6, {0xfd, 1}}, 16},
+	{{AF_INET6, {0xfd, 1}}, 48},
 	{{AF_INET, {0}}, 0},
 };
 static struct cfg_addr dns[] = {{AF_INET, {10, 0, 0, 53}}};
@@ -74,10 +74,10 @@ static void test_connect(void **state) {
 	expect(env, "VHOST", "vpn.example.net");
 	expect(env, "IP_REMOTE", "10.9.0.2");
 	expect(env, "IP_LOCAL", "10.9.0.1");
-	expect(env, "OCSERV_ROUTES", "10.0.0.0/255.0.0.0 fd01::/16 0.0.0.0/0.0.0.0");
+	expect(env, "OCSERV_ROUTES", "10.0.0.0/255.0.0.0 fd01::/48 0.0.0.0/0.0.0.0");
 	expect(env, "OCSERV_ROUTES4", "10.0.0.0/255.0.0.0 0.0.0.0/0.0.0.0");
-	expect(env, "OCSERV_ROUTES6", "fd01::/16");
-	expect(env, "PENSTOCK_ROUTES", "10.0.0.0/8 fd01::/16 0.0.0.0/0");
+	expect(env, "OCSERV_ROUTES6", "fd01::/48");
+	expect(env, "PENSTOCK_ROUTES", "10.0.0.0/8 fd01::/48 0.0.0.0/0");
 	expect(env, "OCSERV_DNS", "10.0.0.53");
 	assert_null(value_of(env, "OCSERV_DNS6"));
 	assert_null(value_of(env, "IPV6_REMOTE"));
