@@ -16,6 +16,8 @@
 
 #include "controlplane/proc/clock.h"
 
+#include "controlplane/share/reply.h"
+
 // Bytes that are not a whole reply yet. The reader makes objects of the parts of one as they come, so
 // what it still has as bytes does not say how long the reply is.
 #define REPLY_MAX ((size_t)1 << 20)
@@ -94,7 +96,8 @@ static void on_read(struct bufferevent *bev, void *arg) {
 	redis->fed += len;
 	while (!why && !redis->freed) {
 		if (redisReaderGetReply(redis->reader, &reply) != REDIS_OK)
-			why = redis->reader->errstr;
+			why = redis->reader->err == REDIS_ERR_OOM ? "a reply is too long"
+								  : redis->reader->errstr;
 		else if (!reply)
 			break;
 		else {
@@ -130,7 +133,7 @@ struct redis *redis_new(struct event_base *base, int fd, const struct redis_hook
 	}
 	STAILQ_INIT(&redis->waiting);
 	redis->hooks = *hooks;
-	redis->reader = redisReaderCreate();
+	redis->reader = reply_reader_new();
 	redis->bev = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (!redis->bev)
 		evutil_closesocket(fd);

@@ -54,6 +54,30 @@ static const char *const scripts[] = {
 		"return {0}\n",
 };
 
+// hiredis makes room for as many elements as an array says that it has; ours have four at most.
+#define ELEMENTS_MAX 16
+
+static void *(*array_make)(const redisReadTask *task, int elements);
+
+static void *array_bounded(const redisReadTask *task, int elements) {
+	return elements <= ELEMENTS_MAX ? array_make(task, elements) : NULL;
+}
+
+struct redisReader *reply_reader_new(void) {
+	static redisReplyObjectFunctions bounded;
+	redisReader *reader = redisReaderCreate();
+
+	if (!reader)
+		return NULL;
+	if (!array_make) {
+		bounded = *reader->fn;
+		array_make = bounded.createArray;
+		bounded.createArray = array_bounded;
+	}
+	reader->fn = &bounded;
+	return reader;
+}
+
 const char *reply_script(enum ipc_share what) {
 	return scripts[what];
 }

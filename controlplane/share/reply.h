@@ -10,6 +10,9 @@
 
 struct redisReply;
 
+// A reader of replies that takes no longer arrays than ours; one longer is an error. NULL: no memory.
+struct redisReader *reply_reader_new(void);
+
 // The scripts that the server runs for the questions (EVAL). Atomic there, so that a session has one
 // owner and an address one session. `keys`: names of the session and of its addresses; see share.c.
 const char *reply_script(enum ipc_share what);

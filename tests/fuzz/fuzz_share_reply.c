@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // The first byte: the question.
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-	redisReader *reader = size ? redisReaderCreate() : NULL;
+	redisReader *reader = size ? reply_reader_new() : NULL;
 	struct ipc_share_answer out;
 	const char *error;
 	void *reply = NULL;

@@ -72,8 +72,19 @@ static void test_bad(void **state) {
 	assert_int_equal(read_text(IPC_SHARE_TAKE, "*4\r\n:0\r\n:9\r\n:1\r\n:5\r\n").status, -EIO);
 }
 
+static void test_long_array(void **state) {
+	redisReader *reader = reply_reader_new();
+	void *reply = NULL;
+
+	assert_non_null(reader);
+	redisReaderFeed(reader, "*2147483647\r\n:0\r\n", 18);
+	assert_int_equal(redisReaderGetReply(reader, &reply), REDIS_ERR);
+	redisReaderFree(reader);
+}
+
 int main(void) {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_good), cmocka_unit_test(test_bad)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_long_array),
+		cmocka_unit_test(test_good), cmocka_unit_test(test_bad)};
 
 	return cmocka_run_group_tests_name("share_reply", tests, NULL, NULL);
 }
